@@ -1,0 +1,31 @@
+"""`steadfast migrate`: bring the warehouse to what this version describes."""
+
+from steadfast.cli.terminal import current_time, print_line, show_progress
+from steadfast.cli.warehouse_url import owner_url
+from steadfast.ga4.reports import REPORTS
+from steadfast.settings import Settings, load_settings
+from steadfast.warehouse.bootstrap import PIPELINE
+from steadfast.warehouse.secret_files import keep_secret
+
+
+def migrate_warehouse() -> None:
+    """Bring the warehouse up to date; safe to repeat, and to run twice at once."""
+    # Alembic is slow to import, and no other command needs it.
+    from steadfast.warehouse.migrate import migrate
+
+    settings = load_settings()
+    with show_progress("Migrating the warehouse"):
+        report = migrate(
+            owner_url(settings),
+            pipeline_password=_pipeline_password(settings),
+            reports=[report.table for report in REPORTS.values()],
+            today=current_time().date(),
+        )
+    print_line(str(report))
+    for kind in ("facts", "partitions", "marts"):
+        for name in getattr(report, kind):
+            print_line(f"  {kind}.{name}" if kind != "partitions" else f"  partition {name}")
+
+
+def _pipeline_password(settings: Settings) -> str:
+    return settings.pipeline_password or keep_secret(settings.state / "secrets", PIPELINE)

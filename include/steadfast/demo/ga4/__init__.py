@@ -1,0 +1,9 @@
+"""An emulator of the Google Analytics Data API v1beta on loopback: gRPC and REST, the real messages, limits, quota and error texts.
+
+Extend it: a field is a row in `fields.py`; a report's shape is a function in `shares.py`; a fault is a kind in `faults.py`.
+"""
+
+from steadfast.demo.ga4.emulator import Emulator, EmulatorOptions, run_emulator
+from steadfast.demo.ga4.faults import Fault
+
+__all__ = ["Emulator", "EmulatorOptions", "Fault", "run_emulator"]

@@ -1,0 +1,77 @@
+"""What the demo has for an outside world: the GA4 emulator, a mail sink and the entities of the sample."""
+
+import sys
+from typing import Any
+
+from psycopg import Connection
+
+from steadfast.demo.ga4.sample import list_properties
+from steadfast.entities.businesses import add_entity
+from steadfast.entities.properties import add_property
+from steadfast.ga4.client import ClientConfig, open_client
+from steadfast.launch.databases import OpenDatabases
+from steadfast.launch.processes import Children
+from steadfast.launch.stack import LaunchOptions, Sources
+from steadfast.launch.steps import Steps
+from steadfast.warehouse.connect import connect, translate_errors
+from steadfast.warehouse.queries import load_queries
+
+ACTOR = "demo"
+CONNECTION_ID = "steadfast_ga4"
+MAIL_TO = "ops@demo.example"
+
+
+def start_demo_sources(
+    options: LaunchOptions, children: Children, opened: OpenDatabases, steps: Steps
+) -> Sources:
+    """Start the emulators and register the sample's properties; tasks get connections to both."""
+    with steps.step("Starting the GA4 emulator and the mail sink") as step:
+        command = [sys.executable, "-m", "steadfast.demo.ga4", "--state", str(options.state / "emulator")]
+        ga4 = children.start_announcing("ga4-emulator", command, options.environ)
+        mails = options.state / "mail"
+        command = [sys.executable, "-m", "steadfast.demo.mail_sink", "--directory", str(mails)]
+        mail = children.start_announcing("mail-sink", command, options.environ)
+        step.result = f"GA4 emulator with {ga4['properties']} properties, mail sink in {mails}"
+    target = f"127.0.0.1:{ga4['grpc']}"
+    with steps.step("Adding the entities and properties of the sample") as step:
+        with translate_errors(), connect(opened.databases.owner_url) as connection:
+            added = add_sample(connection, target, options)
+        step.result = f"{len(list_properties())} entities with a GA4 property each, {added} of them new"
+    return Sources(
+        {
+            CONNECTION_ID: {"conn_type": "generic", "extra": {"endpoint": target, "is_plaintext": True}},
+            "steadfast_smtp": {
+                "conn_type": "smtp",
+                "host": "127.0.0.1",
+                "port": mail["smtp"],
+                "extra": {"disable_ssl": True, "disable_tls": True},
+            },
+        },
+        {"STEADFAST_MAIL_TO": MAIL_TO, "STEADFAST_MAIL_FROM": "steadfast@demo.example"},
+    )
+
+
+def add_sample(connection: Connection[Any], target: str, options: LaunchOptions) -> int:
+    """Add what is missing of the sample, with the zone and currency that GA4 answers; return how many."""
+    queries = load_queries("demo")
+    known = {row[0] for row in connection.execute(queries["list_property_ids"])}
+    slugs = {row[0] for row in connection.execute(queries["list_slugs"])}
+    missing = [found for found in list_properties() if int(found.property_id) not in known]
+    client = open_client(ClientConfig(keyfile=None, endpoint=target, is_plaintext=True))
+    now = options.clock()
+    for found in missing:
+        if found.entity not in slugs:
+            add_entity(connection, found.entity, name=found.display_name, country="US", actor=ACTOR, now=now)
+        time_zone, currency = client.time_zone_and_currency(int(found.property_id))
+        add_property(
+            connection,
+            found.entity,
+            int(found.property_id),
+            connection_id=CONNECTION_ID,
+            time_zone=time_zone,
+            currency=currency,
+            display_name=found.display_name,
+            actor=ACTOR,
+            now=now,
+        )
+    return len(missing)

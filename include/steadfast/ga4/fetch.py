@@ -1,0 +1,272 @@
+"""Ask GA4 for items in a few threads and hand every page to the one thread that owns the warehouse.
+
+An item is read page by page until the rows read equal the rows announced; anything else starts it
+again, then halves its days, then stops it. What to do about which failure is a table in failures.py.
+"""
+
+import queue
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Protocol
+
+from steadfast.errors import BreakerOpen, ConfigError, SteadfastError, WaitUntil
+from steadfast.ga4.decode import PageHead, read_head
+from steadfast.ga4.failures import TREATMENTS, FailureKind, Ga4Failure, Treatment, explain
+from steadfast.ga4.gates import Gates
+from steadfast.ga4.items import Item
+from steadfast.ga4.landing import Page, pack_body
+from steadfast.ga4.quota import Slots, refill_at
+from steadfast.ga4.windows import is_settled
+
+THREADS = 8
+PAGE_ROWS = 250_000
+"""The most GA4 gives in one page."""
+BREAKER_HOURS = 20
+"""Long enough for the rest of the day, short enough that the next daily run probes again."""
+
+
+class Client(Protocol):
+    """What fetching needs of a GA4 client."""
+
+    @property
+    def email(self) -> str: ...
+    def run_report(
+        self,
+        property_id: int,
+        report: object,
+        start: object,
+        end: object,
+        offset: int,
+        limit: int = PAGE_ROWS,
+    ) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class PageRead:
+    """A page of an item arrived."""
+
+    page: Page
+
+
+@dataclass(frozen=True)
+class ItemRead:
+    """All pages of an item arrived."""
+
+    item: Item
+    fetched_at: datetime
+    row_count: int
+    token_count: int
+
+
+@dataclass(frozen=True)
+class ItemStopped:
+    """An item could not be read; `not_before` is set when waiting is all that is needed."""
+
+    item: Item
+    error: SteadfastError
+    not_before: datetime | None = None
+    blocks_report: bool = False
+
+
+@dataclass(frozen=True)
+class ItemTooWide:
+    """An item has to be read in halves."""
+
+    item: Item
+
+
+Event = PageRead | ItemRead | ItemStopped | ItemTooWide
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a thread needs to ask: clients by connection, gates, and a clock and a pause that tests set."""
+
+    open_client: Callable[[str], Client]
+    gates: Gates
+    clock: Callable[[], datetime]
+    pause: Callable[[float], None]
+    slots: Slots
+
+
+class FetchPool:
+    """Threads that read items; `events` yields what they find until nothing is left to read."""
+
+    def __init__(self, asking: Asking, threads: int = THREADS) -> None:
+        self._asking = asking
+        self._events: queue.Queue[Event | BaseException] = queue.Queue(maxsize=2 * threads)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="ga4")
+        self._stopped = threading.Event()
+        self._outstanding = 0
+
+    def submit(self, item: Item) -> None:
+        """Read an item as soon as a thread is free; only the thread that reads `events` may call this."""
+        self._outstanding += 1
+        self._executor.submit(self._work, item)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether submitted items have not ended yet."""
+        return self._outstanding > 0
+
+    def events(self) -> Iterator[Event]:
+        """Yield events until every submitted item has ended."""
+        while self._outstanding:
+            event = self._events.get()
+            if isinstance(event, BaseException):
+                raise event
+            if not isinstance(event, PageRead):
+                self._outstanding -= 1
+            yield event
+
+    def __enter__(self) -> "FetchPool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _work(self, item: Item) -> None:
+        try:
+            for event in read_item(item, self._asking):
+                if not self._hand_over(event):
+                    return
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again by the thread that waits
+            self._hand_over(error)
+
+    def _hand_over(self, event: Event | BaseException) -> bool:
+        while not self._stopped.is_set():
+            try:
+                self._events.put(event, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def read_item(item: Item, asking: Asking) -> Iterator[Event]:
+    """Read one item; the last event says how it ended."""
+    tries = 0
+    while True:
+        parked = asking.gates.parked(item.property_id, asking.clock())
+        if parked:
+            yield ItemStopped(item, BreakerOpen(parked.reason, parked.until), parked.until)
+            return
+        try:
+            client = asking.open_client(item.connection_id)
+            yield from _read_pages(item, client, asking)
+            return
+        except SteadfastError as error:
+            yield ItemStopped(item, error)
+            return
+        except Ga4Failure as failure:
+            tries += 1
+            ending = _answer_failure(item, failure, tries, client.email, asking)
+            if ending:
+                yield ending
+                return
+
+
+def _read_pages(item: Item, client: Client, asking: Asking) -> Iterator[Event]:
+    fetched_at, offset, tokens = asking.clock(), 0, 0
+    announced: int | None = None
+    while announced is None or offset < announced:
+        with asking.slots.hold(item.property_id):
+            body = client.run_report(
+                item.property_id, item.report, item.range.start, item.range.end, offset, PAGE_ROWS
+            )
+        head = read_head(body)
+        _check_property(item, head)
+        _check_page(item, head, offset, announced)
+        announced = head.row_count
+        if offset == 0 and _needs_single_days(item, head, fetched_at):
+            yield ItemTooWide(item)
+            return
+        yield PageRead(Page(item, fetched_at, offset, head.page_rows, head.row_count, pack_body(body)))
+        del body
+        offset += head.page_rows
+        tokens += head.quota.tokens if head.quota else 0
+        _keep_pace(item, head, asking)
+    yield ItemRead(item, fetched_at, offset, tokens)
+
+
+def _check_property(item: Item, head: PageHead) -> None:
+    for word, known, found in (
+        ("time zone", item.time_zone, head.time_zone),
+        ("currency", item.currency, head.currency),
+    ):
+        if found and found != known:
+            raise ConfigError(
+                f"The {word} of property {item.property_id} changed from {known} to {found} in GA4, so its "
+                f"history no longer matches. Run `steadfast property edit {item.property_id} "
+                f"--{word.replace(' ', '-')} {found}` to accept it; the window is then read again."
+            )
+
+
+def _check_page(item: Item, head: PageHead, offset: int, announced: int | None) -> None:
+    if announced is not None and head.row_count != announced:
+        raise Ga4Failure(
+            FailureKind.ROWS_CHANGED,
+            f"the report had {announced} rows, then {head.row_count} at offset {offset}",
+        )
+    expected = min(PAGE_ROWS, head.row_count - offset)
+    if head.page_rows != expected:
+        raise Ga4Failure(
+            FailureKind.ROWS_MISSING,
+            f"the page at offset {offset} has {head.page_rows} rows, not {expected} of {head.row_count}",
+        )
+
+
+def _needs_single_days(item: Item, head: PageHead, now: datetime) -> bool:
+    """Fewer days per request may avoid Google's "(other)" and sampling; young days have them anyway."""
+    is_cut = not {"other_row", "sampled"}.isdisjoint(head.flags)
+    is_old = is_settled(item.report.grain, item.range.end, item.time_zone, now)
+    return is_cut and is_old and item.is_divisible and bool(item.report.dimensions)
+
+
+def _keep_pace(item: Item, head: PageHead, asking: Asking) -> None:
+    if head.quota is None:
+        return
+    pace = asking.gates.observe(item.property_id, head.quota, asking.clock())
+    if pace.wait_s and not pace.park_until:
+        asking.pause(pace.wait_s)
+
+
+def _answer_failure(
+    item: Item, failure: Ga4Failure, tries: int, email: str, asking: Asking
+) -> ItemStopped | ItemTooWide | None:
+    """Decide how to go on after a failure; None means try again."""
+    treatment, now = TREATMENTS[failure.kind], asking.clock()
+    error = explain(failure, property_id=item.property_id, report=item.report_name, email=email, now=now)
+    if treatment.counts_for_breaker:
+        asking.gates.count_failure(item.property_id, now, str(error))
+    if failure.kind is FailureKind.CONCURRENT_QUOTA:
+        asking.slots.lower(item.property_id)
+    if treatment.parks:
+        return _park(item, treatment, error, now, asking)
+    if treatment.opens_breaker:
+        asking.gates.open_breaker(item.property_id, now + timedelta(hours=BREAKER_HOURS), str(error))
+        return ItemStopped(item, error)
+    if tries < treatment.tries:
+        asking.pause(random.uniform(*treatment.wait_s))
+        return None
+    if treatment.splits_range and item.is_divisible:
+        return ItemTooWide(item)
+    not_before = error.until if isinstance(error, WaitUntil) else None
+    return ItemStopped(item, error, not_before, treatment.blocks_report)
+
+
+def _park(
+    item: Item, treatment: Treatment, error: SteadfastError, now: datetime, asking: Asking
+) -> ItemStopped:
+    until = refill_at(treatment.parks or "hour", now)
+    if treatment.parks != "thresholded_hour":
+        asking.gates.park(item.property_id, until, str(error))
+    return ItemStopped(item, error, until)

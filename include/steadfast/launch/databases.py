@@ -1,0 +1,101 @@
+"""The two databases of a launch, warehouse and Airflow's own: embedded, or on the server of the settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import Connection, sql
+
+from steadfast.errors import ConfigError
+from steadfast.settings import Settings
+from steadfast.warehouse.bootstrap import AIRFLOW, PIPELINE, Databases, bootstrap, scramble
+from steadfast.warehouse.connect import connect
+from steadfast.warehouse.embedded import start_server
+from steadfast.warehouse.queries import load_queries
+from steadfast.warehouse.secret_files import keep_secret
+
+OLDEST_SERVER = 150000
+
+
+@dataclass(frozen=True)
+class OpenDatabases:
+    """Databases that answer, and a few words on where they are."""
+
+    databases: Databases
+    place: str
+    psql: Path
+
+
+@contextmanager
+def open_databases(
+    state: Path, settings: Settings, *, has_own_airflow_database: bool = False
+) -> Iterator[OpenDatabases]:
+    """Start the embedded server, or prepare the external one that the settings name."""
+    if settings.warehouse_url:
+        databases = _prepare_external(state, settings, has_own_airflow_database)
+        yield OpenDatabases(databases, _describe(settings.warehouse_url), Path("psql"))
+        return
+    with start_server(state) as server:
+        place = f"embedded PostgreSQL on port {server.port}"
+        yield OpenDatabases(bootstrap(server), place, server.binaries / "psql")
+
+
+def _prepare_external(state: Path, settings: Settings, has_own_airflow_database: bool) -> Databases:
+    pipeline_password = settings.pipeline_password or keep_secret(state / "secrets", PIPELINE)
+    airflow_password = keep_secret(state / "secrets", AIRFLOW)
+    with connect(settings.warehouse_url, autocommit=True) as connection:
+        version = connection.info.server_version
+        if version < OLDEST_SERVER:
+            place = _describe(settings.warehouse_url)
+            raise ConfigError(f"{place} is version {version // 10000}; 15 or newer is needed.")
+        try:
+            if not has_own_airflow_database:
+                _ensure_airflow_database(connection, airflow_password)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ConfigError(_what_to_create(state, error)) from error
+    return Databases(
+        owner_url=settings.warehouse_url,
+        airflow_url=change_url(settings.warehouse_url, AIRFLOW, airflow_password, AIRFLOW),
+        pipeline_url=change_url(settings.warehouse_url, PIPELINE, pipeline_password),
+        pipeline_password=pipeline_password,
+    )
+
+
+def change_url(url: str, user: str, password: str, database: str | None = None) -> str:
+    """Return `url` for another user, and another database if one is given."""
+    parts = urlsplit(url)
+    host = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    path = parts.path if database is None else f"/{quote(database)}"
+    return urlunsplit(parts._replace(netloc=f"{quote(user)}:{quote(password, safe='')}@{host}", path=path))
+
+
+def _ensure_airflow_database(connection: Connection[Any], password: str) -> None:
+    queries = load_queries("bootstrap")
+    if connection.execute(queries["find_database"], {"name": AIRFLOW}).fetchone():
+        return
+    role = sql.Identifier(AIRFLOW)
+    is_known = connection.execute(queries["find_role"], {"name": AIRFLOW}).fetchone()
+    name = "set_password" if is_known else "create_login"
+    connection.execute(queries[name].format(role=role, verifier=scramble(connection, AIRFLOW, password)))
+    connection.execute(load_queries("launch")["join_role"].format(role=role))
+    names = {"database": sql.Identifier(AIRFLOW), "owner": role}
+    connection.execute(queries["create_database"].format(**names))
+
+
+def _what_to_create(state: Path, error: Exception) -> str:
+    return (
+        f"Airflow needs a database of its own and this role may not make one ({error}). "
+        "As an administrator of the server run: CREATE ROLE airflow LOGIN PASSWORD '…'; "
+        "CREATE DATABASE airflow OWNER airflow; "
+        f"with the password in the file {state / 'secrets' / AIRFLOW}. "
+        "Or set AIRFLOW__DATABASE__SQL_ALCHEMY_CONN to a database that Airflow may use."
+    )
+
+
+def _describe(url: str) -> str:
+    parts = urlsplit(url)
+    return f"PostgreSQL at {parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"

@@ -1,0 +1,1 @@
+"""The one package that imports Airflow: runs, connections and clocks become plain values here."""

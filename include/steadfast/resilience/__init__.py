@@ -1,0 +1,1 @@
+"""What we do when something outside keeps failing: stop asking, and say until when."""

@@ -1,0 +1,1 @@
+"""The warehouse: connections, migrations, fact tables, named queries, an embedded PostgreSQL."""

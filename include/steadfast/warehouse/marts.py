@@ -1,0 +1,96 @@
+"""Marts: one view a file of sql/marts/, all made anew whenever one of the files changes.
+
+To add one, write sql/marts/<name>.sql with `CREATE VIEW marts.<name>`; a first line
+`-- needs: other, another` puts it after the marts it reads.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from steadfast.errors import ConfigError
+from steadfast.warehouse.queries import load_queries
+
+
+@dataclass(frozen=True)
+class Mart:
+    """One file of sql/marts/."""
+
+    name: str
+    text: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The marts that this one reads."""
+        line = re.match(r"-- needs:(.*)", self.text)
+        return tuple(re.findall(r"\w+", line[1])) if line else ()
+
+    @property
+    def checksum(self) -> str:
+        """Changes when the file does."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def read_marts(directory: Path) -> dict[str, Mart]:
+    """The files of `directory` in the order in which they can be applied."""
+    marts = {path.stem: Mart(path.stem, path.read_text("utf-8")) for path in sorted(directory.glob("*.sql"))}
+    return {name: marts[name] for name in order_marts(marts)}
+
+
+def order_marts(marts: Mapping[str, Mart]) -> list[str]:
+    """Names, each after those it needs; ConfigError if one is unknown or they need each other in a circle."""
+    for mart in marts.values():
+        for need in mart.needs:
+            if need not in marts:
+                raise ConfigError(
+                    f"The mart {mart.name} needs {need!r}; known are {', '.join(sorted(marts))}."
+                )
+    needs = {name: sorted(mart.needs) for name, mart in marts.items()}
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise ConfigError(f"These marts need each other: {' -> '.join(error.args[1])}.") from error
+
+
+def apply_marts(connection: psycopg.Connection, marts: Mapping[str, Mart]) -> list[str]:
+    """Replace all marts in one transaction if any differs from what is applied; return those made."""
+    queries = load_queries("warehouse")
+    applied: dict[str, str] = dict(connection.execute(queries["list_mart_checksums"]).fetchall())
+    if applied == {mart.name: mart.checksum for mart in marts.values()}:
+        return []
+    with connection.transaction():
+        _drop_marts(connection)
+        connection.execute(queries["forget_marts"])
+        for mart in marts.values():
+            _create_mart(connection, mart)
+        connection.execute(queries["grant_marts"])
+    return list(marts)
+
+
+def _drop_marts(connection: psycopg.Connection) -> None:
+    queries = load_queries("warehouse")
+    for name, kind in connection.execute(queries["list_marts"]).fetchall():
+        try:
+            connection.execute(queries[f"drop_{kind}"].format(mart=sql.Identifier("marts", name)))
+        except psycopg.errors.DependentObjectsStillExist as error:
+            # Somebody built on it: theirs is not ours to drop.
+            raise ConfigError(
+                f"marts.{name} cannot be replaced while objects outside of marts are built on it: "
+                f"{error.diag.message_detail} Drop them, migrate, and make them anew."
+            ) from error
+
+
+def _create_mart(connection: psycopg.Connection, mart: Mart) -> None:
+    try:
+        connection.execute(mart.text.encode())
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(f"sql/marts/{mart.name}.sql cannot be applied: {error}") from error
+    connection.execute(
+        load_queries("warehouse")["record_mart"], {"name": mart.name, "checksum": mart.checksum}
+    )

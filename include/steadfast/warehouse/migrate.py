@@ -1,0 +1,100 @@
+"""Brings a warehouse to what this version describes: schema, fact tables, partitions, marts, passwords.
+
+Every step looks before it acts, so running it again changes nothing; a lock lets a second one wait.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from steadfast.errors import ConfigError
+from steadfast.warehouse.bootstrap import PIPELINE, scramble
+from steadfast.warehouse.connect import connect, translate_errors
+from steadfast.warehouse.facts import FactTable, ensure_fact_tables
+from steadfast.warehouse.locations import sql_directory
+from steadfast.warehouse.marts import apply_marts, read_marts
+from steadfast.warehouse.partitions import ensure_upcoming_partitions
+from steadfast.warehouse.queries import load_queries
+from steadfast.warehouse.revisions import Upgrade, upgrade_schema
+
+
+@dataclass(frozen=True)
+class MigrationReport:
+    """What a migration found and made."""
+
+    schema: Upgrade
+    facts: tuple[str, ...]
+    partitions: tuple[str, ...]
+    marts: tuple[str, ...]
+    is_password_set: bool
+
+    @property
+    def has_changed(self) -> bool:
+        """Tell whether anything had to be done."""
+        is_new = self.schema.before != self.schema.after
+        return bool(is_new or self.facts or self.partitions or self.marts or self.is_password_set)
+
+    def __str__(self) -> str:
+        if not self.has_changed:
+            return f"Nothing to do: the warehouse is at revision {self.schema.after}."
+        return (
+            f"Revision {self.schema.before or 'none'} -> {self.schema.after}; made {len(self.facts)} fact "
+            f"tables or columns, {len(self.partitions)} partitions, {len(self.marts)} marts"
+            + ("; set the pipeline's password." if self.is_password_set else ".")
+        )
+
+
+def migrate(
+    owner_url: str, *, pipeline_password: str, reports: Iterable[FactTable], today: date
+) -> MigrationReport:
+    """Bring the warehouse up to date as steadfast_owner; safe to repeat, and to run twice at once."""
+    with translate_errors(), _migration_lock(owner_url) as connection:
+        connection.execute(load_queries("warehouse")["create_version_schema"])
+        schema = upgrade_schema(owner_url)
+        with connection.transaction():
+            facts = ensure_fact_tables(connection, reports)
+            partitions = ensure_upcoming_partitions(connection, today)
+        marts = apply_marts(connection, read_marts(sql_directory() / "marts"))
+        is_password_set = _ensure_pipeline_login(connection, owner_url, pipeline_password)
+    return MigrationReport(schema, tuple(facts), tuple(partitions), tuple(marts), is_password_set)
+
+
+@contextmanager
+def _migration_lock(owner_url: str) -> Iterator[psycopg.Connection]:
+    with connect(owner_url, autocommit=True, application="steadfast migrate") as connection:
+        queries = load_queries("warehouse")
+        connection.execute(queries["wait_long_for_locks"])
+        connection.execute(queries["take_migration_lock"])
+        connection.execute(queries["wait_as_usual_for_locks"])
+        yield connection
+
+
+def _ensure_pipeline_login(connection: psycopg.Connection, owner_url: str, password: str) -> bool:
+    queries = load_queries("warehouse")
+    database = sql.Identifier(connection.info.dbname)
+    if not _has_right(connection):
+        connection.execute(queries["let_roles_connect"].format(database=database))
+    if _can_log_in(owner_url, password):
+        return False
+    connection.execute(
+        queries["set_pipeline_password"].format(verifier=scramble(connection, PIPELINE, password))
+    )
+    return True
+
+
+def _has_right(connection: psycopg.Connection) -> bool:
+    row = connection.execute(load_queries("warehouse")["may_roles_connect"]).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _can_log_in(owner_url: str, password: str) -> bool:
+    try:
+        connect(make_conninfo(owner_url, user=PIPELINE, password=password)).close()
+    except ConfigError:
+        return False
+    return True

@@ -1,0 +1,30 @@
+-- needs: partitions
+-- Sessions by the page they began on.
+CREATE VIEW marts.landing_pages WITH (security_invoker = true, security_barrier = true) AS
+SELECT
+    fact.entity_id,
+    partition.entity,
+    fact.property_id,
+    fact.report_date AS day,
+    fact.host_name,
+    fact.landing_page,
+    fact.sessions,
+    fact.engaged_sessions,
+    fact.key_events,
+    fact.active_users,
+    fact.new_users,
+    fact.total_revenue AS revenue,
+    fact.engaged_sessions::double precision / nullif(fact.sessions, 0) AS engagement_rate,
+    fact.key_events / nullif(fact.sessions, 0) AS key_events_per_session,
+    partition.currency,
+    partition.as_of,
+    partition.is_provisional,
+    partition.last_synced_at,
+    partition.is_held,
+    partition.held_reason
+FROM facts.fact_landing_pages AS fact
+JOIN marts.partitions AS partition
+    ON partition.property_id = fact.property_id
+    AND partition.period_start = fact.report_date
+WHERE partition.report = 'landing_pages'
+    AND partition.is_published;

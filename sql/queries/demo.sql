@@ -1,0 +1,53 @@
+-- name: list_property_ids
+-- What an earlier start of the demo has already added.
+SELECT property_id
+FROM config.ga4_property;
+
+-- name: list_slugs
+-- The entities that are there.
+SELECT slug
+FROM config.business_entity;
+
+-- name: has_numbers
+-- Tell whether a dashboard would show a number.
+SELECT EXISTS (
+    SELECT
+    FROM marts.daily_overview
+    WHERE sessions > 0
+);
+
+-- name: count_published
+-- How much is published, in all.
+SELECT
+    count(*) AS partitions,
+    coalesce(sum(row_count), 0)::bigint AS rows,
+    count(DISTINCT property_id) AS properties,
+    count(DISTINCT entity_id) AS entities,
+    min(report_date) AS first_on,
+    max(report_date) AS last_on
+FROM ops.partition_ledger
+WHERE published_at IS NOT NULL;
+
+-- name: count_items
+-- How far one run of Airflow has come.
+SELECT
+    count(*) AS planned,
+    count(*) FILTER (WHERE item.state = 'published') AS published,
+    count(*) FILTER (WHERE item.state IN ('held', 'parked', 'failed')) AS stuck
+FROM ops.sync_run AS run
+JOIN ops.sync_item AS item USING (run_id)
+WHERE run.airflow_run_id = %(airflow_run_id)s;
+
+-- name: list_problems
+-- Why items of one run are not published, the most frequent reason first.
+SELECT
+    item.state,
+    coalesce(item.error, 'no reason given') AS reason,
+    count(*) AS items
+FROM ops.sync_run AS run
+JOIN ops.sync_item AS item USING (run_id)
+WHERE run.airflow_run_id = %(airflow_run_id)s
+    AND item.state <> 'published'
+GROUP BY item.state, item.error
+ORDER BY items DESC
+LIMIT 5;

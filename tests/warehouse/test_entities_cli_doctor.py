@@ -1,0 +1,94 @@
+"""`steadfast doctor`: it finds what is broken and says how to mend it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from steadfast.cli import app
+
+
+@pytest.fixture
+def doctor(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEADFAST_MAIL_TO", "ops@example.org")
+    monkeypatch.delenv("AIRFLOW_HOME", raising=False)
+
+    def examine(url="", *arguments):
+        monkeypatch.setenv("STEADFAST_WAREHOUSE_URL", url)
+        return CliRunner().invoke(app, ["doctor", *arguments])
+
+    return examine
+
+
+def test_a_sound_installation_is_all_ticks(doctor, database):
+    found = doctor(database.owner_url)
+    assert found.exit_code == 0, found.output
+    assert "✗" not in found.stdout
+    assert "PostgreSQL 17 answers" in found.stdout
+    assert "migrations up to date" in found.stdout
+    assert "ops@example.org" in found.stdout
+
+
+def test_a_missing_server_is_found_and_the_rest_is_still_checked(doctor):
+    found = doctor()
+    assert found.exit_code == 1
+    assert "✗ PostgreSQL cannot be reached" in found.stdout
+    assert "make demo" in found.stdout
+    assert "✓ time zones known to Python" in found.stdout
+
+
+def test_a_wrong_password_is_found_and_not_shown(doctor, database):
+    found = doctor(database.server.dsn("steadfast_owner", "wrong-one", database.name))
+    assert found.exit_code == 1
+    assert "password authentication failed" in found.stdout
+    assert "wrong-one" not in found.output
+
+
+def test_an_empty_or_outdated_warehouse_is_sent_to_migrate(doctor, empty_database, database):
+    assert "the warehouse is empty\n  → run `steadfast migrate`" in doctor(empty_database.owner_url).stdout
+    with database.connect() as connection:
+        connection.execute("UPDATE ops.alembic_version SET version_num = '0000'")
+    outdated = doctor(database.owner_url)
+    assert outdated.exit_code == 1
+    assert "✗ the warehouse is at revision 0000" in outdated.stdout
+
+
+def test_marts_of_another_version_are_found(doctor, database):
+    with database.connect() as connection:
+        connection.execute("INSERT INTO ops.mart_definition VALUES ('old_mart', 'x', now())")
+    assert "✗ the marts are not those of this version" in doctor(database.owner_url).stdout
+
+
+def test_alerts_that_reach_nobody_are_found(doctor, database, monkeypatch):
+    monkeypatch.delenv("STEADFAST_MAIL_TO")
+    found = doctor(database.owner_url)
+    assert found.exit_code == 1
+    assert "set STEADFAST_MAIL_TO" in found.stdout
+
+
+def test_a_misspelt_setting_is_found(doctor, monkeypatch):
+    monkeypatch.setenv("STEADFAST_MAIL", "ops@example.org")
+    found = doctor()
+    assert found.exit_code == 1
+    assert "Unknown setting STEADFAST_MAIL" in found.stdout
+
+
+def test_connections_without_an_airflow_are_named_as_not_checked(doctor, database):
+    with database.connect() as connection:
+        connection.execute(
+            """
+            WITH entity AS (
+                INSERT INTO config.business_entity (slug, name, created_at, updated_at)
+                VALUES ('bakery', 'Bakery', now(), now()) RETURNING entity_id
+            )
+            INSERT INTO config.ga4_property
+            SELECT 7, entity_id, 'Shop', 'bakery_ga4', 'UTC', 'USD', true, now(), now() FROM entity
+            """
+        )
+    assert "not checked, no Airflow is configured here: bakery_ga4" in doctor(database.owner_url).stdout
+
+
+def test_a_program_gets_the_findings_as_json(doctor, database):
+    findings = json.loads(doctor(database.owner_url, "--json").stdout)
+    assert all(finding["is_ok"] for finding in findings)

@@ -28,7 +28,7 @@ from steadfast.settings import load_settings
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=False,
-    max_active_runs=2,
+    max_active_runs=4,
     dagrun_timeout=timedelta(hours=12),
     deadline=run_deadline(load_settings().sync_deadline_minutes),
     on_failure_callback=on_run_failure,

@@ -10,9 +10,10 @@ SteadfastError
 │   └── SignatureInvalid    a message is not from whom it claims
 └── TransientError          a retry may help
     ├── SourceUnavailable   the source failed, timed out or answered nonsense
-    ├── QuotaExhausted      the source wants us to wait; `until` says how long
     ├── WarehouseBusy       PostgreSQL is away, restarting, locked or full
-    └── BreakerOpen         we stopped asking ourselves; `until` says how long
+    └── WaitUntil           only time is missing; `until` says how much
+        ├── QuotaExhausted  the source wants us to wait
+        └── BreakerOpen     we stopped asking ourselves
 """
 
 from datetime import datetime

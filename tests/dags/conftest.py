@@ -23,7 +23,7 @@ atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("AIRFLOW_HOME", AIRFLOW_HOME)
     patch.setenv("AIRFLOW_CONFIG", str(ROOT / "airflow.cfg"))
-    import airflow.configuration  # noqa: F401
+    import airflow.configuration
     import airflow.settings  # noqa: F401
 
 

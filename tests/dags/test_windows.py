@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from enum import Enum
+from enum import StrEnum
 
 import pytest
 
@@ -8,7 +8,7 @@ from steadfast.errors import ConfigError
 from steadfast.orchestration.windows import run_request
 
 
-class RunType(str, Enum):
+class RunType(StrEnum):
     SCHEDULED = "scheduled"
     BACKFILL = "backfill"
     MANUAL = "manual"

@@ -25,7 +25,8 @@ def test_every_day_of_a_month_has_its_place(database, day):
         ensure_month_partitions(connection, "fact_pages", FIRST, LAST)
         place = connection.execute(
             "INSERT INTO facts.fact_pages (entity_id, property_id, report_date, dim_key, run_id, "
-            "is_provisional) VALUES (1, 1, %s, gen_random_uuid(), 1, false) RETURNING tableoid::regclass::text",
+            "is_provisional) VALUES (1, 1, %s, gen_random_uuid(), 1, false) "
+            "RETURNING tableoid::regclass::text",
             [day],
         ).fetchone()
     assert place == (f"facts.fact_pages_{day:%Y_%m}",)

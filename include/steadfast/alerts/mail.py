@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 NEWS_LASTS = timedelta(days=7)
 """Whoever sets up mail late is not flooded with everything that ever happened."""
 
+UNFOLDED = SMTP.clone(max_line_length=200)
+"""Some readers show the fold of a long subject as a blank."""
+
 
 class Security(StrEnum):
     """How the conversation with the mail server is protected."""
@@ -97,7 +100,7 @@ def send_signal(
 
 def write_mail(signal: Signal, sender: str, recipients: Sequence[str], now: datetime) -> EmailMessage:
     """Compose the mail; the same signal always gets the same Message-ID, so that copies are recognised."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=UNFOLDED)
     mail["From"] = _check_address(sender)
     mail["To"] = ", ".join(_check_address(address) for address in recipients)
     mail["Subject"] = " ".join(signal.subject.split())

@@ -61,6 +61,22 @@ def describe_failure(run: RunIdentity, state: RunState | None, reason: str) -> S
         f"What to do\n{_advise(state)}",
         f"Run {run.airflow_run_id}, Airflow says: {reason or 'failed'}.",
     ]
+    return _write_failure(run, headline, paragraphs)
+
+
+def describe_outage(run: RunIdentity, what: str, trouble: str) -> Signal:
+    """The signal of a run that `what` befell while the warehouse, which knows more, cannot be asked."""
+    headline = f"{what}, and the warehouse cannot be asked"
+    paragraphs = [
+        f"{run.title}: {headline}.",
+        f"What is affected\n  Unknown, and dashboards may be down. {trouble}",
+        "What to do\n  Bring PostgreSQL back, open the run and clear its red tasks: they continue.",
+        f"Run {run.airflow_run_id}.",
+    ]
+    return _write_failure(run, headline, paragraphs)
+
+
+def _write_failure(run: RunIdentity, headline: str, paragraphs: Sequence[str]) -> Signal:
     return Signal(
         dedup_key=failure_key(run.dag_id, run.airflow_run_id),
         kind="run_failed",

@@ -22,9 +22,9 @@ def migrate_warehouse() -> None:
             today=current_time().date(),
         )
     print_line(str(report))
-    for kind in ("facts", "partitions", "marts"):
-        for name in getattr(report, kind):
-            print_line(f"  {kind}.{name}" if kind != "partitions" else f"  partition {name}")
+    for room, names in (("facts", report.facts), ("marts", report.marts)):
+        for name in names:
+            print_line(f"  {room}.{name}")
 
 
 def _pipeline_password(settings: Settings) -> str:

@@ -39,8 +39,8 @@ def print_json(value: Any) -> None:
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """Print rows under titles, or the sentence `empty` if there is no row."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    """Print rows under titles, if any is not empty, or the sentence `empty` if there is no row."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(titles))
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:

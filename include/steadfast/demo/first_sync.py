@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from steadfast.warehouse.connect import connect, translate_errors
 from steadfast.warehouse.queries import load_queries
 
 PATIENCE_SECONDS = 900
-PLAIN_LINE_SECONDS = 10
+OWN_RUN_SECONDS = 10
 ENDED = {"success", "failed"}
 
 
@@ -55,13 +55,29 @@ class Watch:
 
 
 def run_first_sync(stack: Stack, steps: Steps) -> FirstSync:
-    """Trigger the run that syncs the window and backfills what the sample holds; return how it ended."""
-    run_id = stack.api.trigger(MAIN_DAG)
-    steps.say(f"[green]✓[/green] Triggered {MAIN_DAG}: the last days first, then 90 days back")
+    """Follow the run that syncs the window and backfills what the sample holds; return how it ended."""
+    run_id = _find_own_run(stack)
+    if run_id is None:
+        run_id = stack.api.trigger(MAIN_DAG)
+    steps.say(f"[green]✓[/green] {MAIN_DAG} runs: the last days first, then 90 days back")
     with translate_errors(), connect(stack.opened.databases.owner_url, autocommit=True) as connection:
         watch = Watch(stack, connection, steps, run_id)
         state = _watch_until_end(watch)
     return FirstSync(run_id, state, watch.first_numbers_s)
+
+
+def _find_own_run(stack: Stack) -> str | None:
+    # Airflow starts the run of last night itself if it has not seen it yet; a second one would only
+    # do the same beside it.
+    deadline = time.monotonic() + OWN_RUN_SECONDS
+    while time.monotonic() < deadline:
+        for run in stack.api.list_runs(MAIN_DAG):
+            if run["state"] not in ENDED:
+                return str(run["dag_run_id"])
+            if run["run_type"] == "scheduled":
+                return None
+        time.sleep(0.3)
+    return None
 
 
 def read_row(connection: Connection[Any], query: str, **values: Any) -> dict[str, Any]:
@@ -79,9 +95,11 @@ def _watch_until_end(watch: Watch) -> str:
             done = counts["published"] + counts["stuck"]
             text = f"{counts['rows']:,} rows in {counts['partitions']:,} partitions"
             progress.update(bar, completed=done, total=counts["planned"] or None, description=text)
-            state = watch.stack.api.run_state(MAIN_DAG, watch.run_id)
-            if state in ENDED:
-                return state
+            # A web server that is too busy to answer is asked again; check_alive notices a dead one.
+            with suppress(SourceUnavailable):
+                state = watch.stack.api.run_state(MAIN_DAG, watch.run_id)
+                if state in ENDED:
+                    return state
             time.sleep(0.5)
     raise SourceUnavailable(
         f"{MAIN_DAG} was not done after {PATIENCE_SECONDS} s; look at {watch.stack.place.url} and the logs "

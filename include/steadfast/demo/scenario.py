@@ -3,6 +3,7 @@
 To add a step to the demo, call it from `run_demo`; what it needs beside Airflow is started in `sources`.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from steadfast.demo.first_sync import FirstSync, read_row, run_first_sync
 from steadfast.demo.mail_sink import list_mails
-from steadfast.demo.sources import ACTOR, start_demo_sources
+from steadfast.demo.sources import ACTOR, EMULATOR_FILE, start_demo_sources
 from steadfast.entities.logins import grant_login
 from steadfast.errors import SourceUnavailable
 from steadfast.launch.airflow_env import ADMIN
@@ -81,6 +82,9 @@ def show_summary(stack: Stack, steps: Steps, sync: FirstSync, reading: Reading) 
     steps.say(f"Marts        as {reading.entity} only, read only:")
     query = "SELECT day, sessions, revenue FROM marts.daily_overview ORDER BY day DESC LIMIT 7"
     steps.say(f"  {reading.psql} '{reading.url}' -c '{query}'")
+    control = json.loads((stack.options.state / EMULATOR_FILE).read_text("ascii"))["control"]
+    fault = '{"property": "395461442", "kind": "no_access"}'
+    steps.say(f"Break it     curl -X POST http://127.0.0.1:{control}/faults -d '{fault}'")
     steps.say(f"Commands     STEADFAST_STATE={stack.options.state} .venv/bin/steadfast --help")
     steps.say(f"Logs         {stack.children.logs}")
 

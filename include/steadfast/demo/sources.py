@@ -1,5 +1,6 @@
 """What the demo has for an outside world: the GA4 emulator, a mail sink and the entities of the sample."""
 
+import json
 import sys
 from typing import Any
 
@@ -15,10 +16,13 @@ from steadfast.launch.stack import LaunchOptions, Sources
 from steadfast.launch.steps import Steps
 from steadfast.warehouse.connect import connect, translate_errors
 from steadfast.warehouse.queries import load_queries
+from steadfast.warehouse.secret_files import write_private
 
 ACTOR = "demo"
 CONNECTION_ID = "steadfast_ga4"
 MAIL_TO = "ops@demo.example"
+EMULATOR_FILE = "emulator.json"
+"""The ports of the running emulator, in the state directory."""
 
 
 def start_demo_sources(
@@ -28,6 +32,7 @@ def start_demo_sources(
     with steps.step("Starting the GA4 emulator and the mail sink") as step:
         command = [sys.executable, "-m", "steadfast.demo.ga4", "--state", str(options.state / "emulator")]
         ga4 = children.start_announcing("ga4-emulator", command, options.environ)
+        write_private(options.state / EMULATOR_FILE, json.dumps(ga4))
         mails = options.state / "mail"
         command = [sys.executable, "-m", "steadfast.demo.mail_sink", "--directory", str(mails)]
         mail = children.start_announcing("mail-sink", command, options.environ)

@@ -31,16 +31,21 @@ def repair_text(raw: bytes) -> str:
 
 def repair_texts(cells: pa.BinaryArray, column: str) -> tuple[pa.StringArray, list[Damage]]:
     """Return the column as text that PostgreSQL accepts, and one damage for every cell that was changed."""
-    if not _has_nul(cells):
-        try:
-            return cells.cast(pa.string()), []
-        except pa.ArrowInvalid:
-            pass  # some cell is not UTF-8: find it below
+    texts = None if _has_nul(cells) else _cast_text(cells)
+    if texts is not None:
+        return texts, []
     values = cells.to_pylist()
     repaired = {row: repair_text(raw) for row, raw in enumerate(values) if _is_damaged(raw)}
-    texts = [repaired[row] if row in repaired else raw.decode() for row, raw in enumerate(values)]
+    mended = [repaired[row] if row in repaired else raw.decode() for row, raw in enumerate(values)]
     damages = [Damage(row, column, text[:LONGEST_TEXT], "text_repaired") for row, text in repaired.items()]
-    return pa.array(texts, pa.string()), damages
+    return pa.array(mended, pa.string()), damages
+
+
+def _cast_text(cells: pa.BinaryArray) -> pa.StringArray | None:
+    try:
+        return cells.cast(pa.string())
+    except pa.ArrowInvalid:
+        return None
 
 
 def _has_nul(cells: pa.BinaryArray) -> bool:

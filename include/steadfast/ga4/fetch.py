@@ -100,7 +100,7 @@ class FetchPool:
     def __init__(self, asking: Asking, threads: int = THREADS) -> None:
         self._asking = asking
         self._events: queue.Queue[Event | BaseException] = queue.Queue(maxsize=2 * threads)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="ga4")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
         self._stopped = threading.Event()
         self._outstanding = 0
 

@@ -50,18 +50,17 @@ class NumberKind:
 def cast_numbers(cells: pa.BinaryArray, column: str, sql_type: str) -> tuple[pa.Array, list[Damage]]:
     """Return the column in the Arrow type of `sql_type`, null where a text is not such a number."""
     kind = NUMBERS[sql_type]
-    if _has_only(cells, kind.letters):
-        try:
-            numbers = kind.cast(_as_text(cells))
-        except pa.ArrowInvalid:
-            pass  # some cell needs the careful reading below
-        else:
-            if (
-                not pa.types.is_floating(kind.arrow_type)
-                or pc.all(pc.is_finite(numbers)).as_py() is not False
-            ):
-                return numbers, []
-    return _cast_carefully(cells, column, kind)
+    numbers = _cast_column(cells, kind) if _has_only(cells, kind.letters) else None
+    return _cast_carefully(cells, column, kind) if numbers is None else (numbers, [])
+
+
+def _cast_column(cells: pa.BinaryArray, kind: NumberKind) -> pa.Array | None:
+    try:
+        numbers = kind.cast(_as_text(cells))
+    except pa.ArrowInvalid:
+        return None
+    is_infinite = pa.types.is_floating(numbers.type) and pc.any(pc.is_inf(numbers)).as_py()
+    return None if is_infinite else numbers
 
 
 def _cast_carefully(cells: pa.BinaryArray, column: str, kind: NumberKind) -> tuple[pa.Array, list[Damage]]:

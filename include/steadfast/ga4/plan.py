@@ -188,8 +188,9 @@ def _items(
 
 
 def _wanted_reports(target: Target, request: RunRequest) -> list[str]:
-    chosen = request.reports or target.reports or DEFAULT_REPORTS
-    return [name for name in chosen if name in REPORTS and name not in target.blocked_reports]
+    """What was asked for, else what the entity chose; the control report belongs to every choice."""
+    chosen = set(request.reports or {CONTROL, *(target.reports or DEFAULT_REPORTS)})
+    return [name for name in REPORTS if name in chosen and name not in target.blocked_reports]
 
 
 def _fills_holes(request: RunRequest) -> bool:

@@ -138,7 +138,7 @@ _ROWS = (
     Report(
         "events",
         ("eventName",),
-        ("eventCount", "totalUsers", "eventValue", "totalRevenue"),
+        ("eventCount", "totalUsers", "keyEvents", "eventValue", "totalRevenue"),
         control={"eventCount": 0.15},
     ),
     Report(

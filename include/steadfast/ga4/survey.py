@@ -5,7 +5,7 @@ partition is made in guard.py.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
@@ -21,6 +21,8 @@ from steadfast.ga4.landing import Slice
 from steadfast.ga4.reports import Report
 
 KEY_RULE = "key_unique"
+TOLD_BY_DAMAGE = ("cell_readable", "key_present")
+"""A cell that could not be read is null; its damage says so already, and says what it was."""
 QUARANTINED_PER_RULE = 1000
 """More rows of one rule and chunk say nothing new; the count in the check result is complete."""
 
@@ -88,10 +90,7 @@ def survey_chunk(
     for key, digests in chunk.digests.items():
         survey.digests[key] += digests
     _count_partitions(survey, chunk, report)
-    broken = {
-        (rule.name, rule.severity, rule.column, rule.detail): rule.rows
-        for rule in _check(chunk, report, check)
-    }
+    broken = dict(_check(chunk, report, check))
     broken.update(_group_damages(chunk))
     outside = _find_outside_range(chunk, slices)
     if len(outside):
@@ -102,13 +101,14 @@ def survey_chunk(
         _record_findings(survey, chunk, broken)
 
 
-def _check(chunk: Chunk, report: Report, check: FrameCheck) -> Sequence[Any]:
-    damaged = np.array([cell.row for cell in chunk.damages if _is_critical(cell.damage.rule)], np.int64)
-    rules = check(report.table, chunk.frame(report))
-    # A cell that could not be read is null: its damage already says so, and says it better.
-    return [
-        rule for rule in rules if not (rule.name.startswith("not_null") and np.isin(rule.rows, damaged).all())
-    ]
+def _check(
+    chunk: Chunk, report: Report, check: FrameCheck
+) -> Iterator[tuple[tuple[str, str, str, str], Any]]:
+    damaged = np.array([cell.row for cell in chunk.damages], np.int64)
+    for rule in check(report.table, chunk.frame(report)):
+        rows = np.setdiff1d(rule.rows, damaged) if rule.name in TOLD_BY_DAMAGE else rule.rows
+        if len(rows):
+            yield (rule.name, rule.severity, rule.column, rule.detail), rows
 
 
 def _is_critical(rule: str) -> bool:

@@ -5,11 +5,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from steadfast.errors import ConfigError, InvalidRequest, SourceUnavailable
 
+# The server is on this machine: a proxy of the environment must not be asked for it.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+QUESTIONS = 3
+"""How often a busy web server is asked the same before we give up."""
 COMPONENTS = ("scheduler", "dag_processor", "triggerer")
 
 
@@ -21,6 +26,10 @@ class AirflowApi:
     user: str
     password: str = field(repr=False)
     token: str = field(default="", repr=False)
+
+    def answers(self) -> bool:
+        """Tell whether the web server is up; SourceUnavailable while it is not."""
+        return bool(self._call("GET", "/api/v2/version"))
 
     def is_healthy(self) -> bool:
         """Tell whether the web server answers and every other component has reported to it."""
@@ -53,6 +62,9 @@ class AirflowApi:
         if not self.token:
             login = {"username": self.user, "password": self.password}
             self.token = str(self._call("POST", "/auth/token", login)["access_token"])
+        for _ in range(QUESTIONS - 1 if method == "GET" else 0):
+            with suppress(SourceUnavailable):
+                return self._call(method, path)
         return self._call(method, path, body)
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -62,7 +74,7 @@ class AirflowApi:
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, content, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with _OPENER.open(request, timeout=30) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             detail = error.read().decode("utf-8", "replace")[:500]

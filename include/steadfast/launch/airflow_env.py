@@ -66,7 +66,9 @@ def airflow_environment(
         # Airflow's children write lines as they come, not when a buffer is full.
         "PYTHONUNBUFFERED": "1",
     }
-    ours = {"STEADFAST_STATE", "PATH"}
+    for name in ("NO_PROXY", "no_proxy"):
+        chosen[name] = ",".join(filter(None, [inherited.get(name, ""), "localhost", "127.0.0.1"]))
+    ours = {"STEADFAST_STATE", "PATH", "NO_PROXY", "no_proxy"}
     return chosen | {name: value for name, value in kept.items() if name not in ours}
 
 

@@ -34,11 +34,11 @@ from steadfast.settings import Settings
 from steadfast.warehouse.locations import sql_directory
 from steadfast.warehouse.migrate import migrate
 
-AIRFLOW_PARTS = {
+# A task that starts before the web server answers fails, so the scheduler comes second.
+FIRST_PARTS = {"api-server": ["api-server"], "dag-processor": ["dag-processor"]}
+SECOND_PARTS = {
     "scheduler": ["scheduler", "--skip-serve-logs"],
-    "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
-    "api-server": ["api-server"],
 }
 STOP_SECONDS = 10
 READY_SECONDS = 180
@@ -141,14 +141,30 @@ def _start(
     environment = {**airflow_environment(place, sources.connections, options.environ), **sources.environment}
     write_passwords(place)
     keep_environment(options.state, environment, options.environ)
-    api = AirflowApi(f"http://127.0.0.1:{place.port}", ADMIN, place.password)
-    with steps.step("Starting Airflow: scheduler, DAG processor, triggerer, web server") as step:
-        for name, command in AIRFLOW_PARTS.items():
-            children.start(name, _airflow(command), environment)
-        record_sessions(options.state, children)
-        wait_until(lambda: _is_ready(api), children.check_alive, "Airflow", READY_SECONDS)
-        step.result = f"Airflow is ready at {place.url}"
+    api = AirflowApi(place.url, ADMIN, place.password)
+    _start_airflow(options, children, environment, api, steps)
     return Stack(options, children, opened, place, api)
+
+
+def _start_airflow(
+    options: LaunchOptions, children: Children, environment: Mapping[str, str], api: AirflowApi, steps: Steps
+) -> None:
+    with steps.step("Starting Airflow's web server and DAG processor") as step:
+        _start_parts(options, children, FIRST_PARTS, environment)
+        wait_until(api.answers, children.check_alive, "Airflow's web server", READY_SECONDS)
+        step.result = "Airflow's web server and DAG processor run"
+    with steps.step("Starting Airflow's scheduler and triggerer") as step:
+        _start_parts(options, children, SECOND_PARTS, environment)
+        wait_until(lambda: _is_ready(api), children.check_alive, "Airflow", READY_SECONDS)
+        step.result = f"Airflow is ready at {api.url}"
+
+
+def _start_parts(
+    options: LaunchOptions, children: Children, parts: Mapping[str, list[str]], environment: Mapping[str, str]
+) -> None:
+    for name, command in parts.items():
+        children.start(name, _airflow(command), environment)
+    record_sessions(options.state, children)
 
 
 def _is_ready(api: AirflowApi) -> bool:

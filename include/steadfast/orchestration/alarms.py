@@ -7,6 +7,7 @@ make one mail of it. A warehouse that is down is itself a reason to mail, then w
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from steadfast.alerts.run_messages import (
     RunIdentity,
     describe_delay,
     describe_failure,
+    describe_outage,
     failure_key,
     identify_run,
 )
@@ -34,46 +36,42 @@ log = logging.getLogger(__name__)
 def tell_of_failure(context: Mapping[str, Any]) -> None:
     """Record and mail that a run failed; `context` is that of a DAG's failure callback."""
     settings, now = load_settings(), datetime.now(UTC)
-    dag_id, airflow_run_id = context["dag"].dag_id, str(context["run_id"])
     dag_run = context.get("dag_run")
     key, run_after = getattr(dag_run, "partition_key", None), getattr(dag_run, "run_after", None)
-    partition = _name_partition(key, run_after, airflow_run_id)
-    reason = str(context.get("reason") or "")
-    _alarm(
-        settings,
-        now,
-        lambda connection: describe_failure(
-            *_identify(settings, connection, dag_id, airflow_run_id, partition), reason
-        ),
-    )
+    run = _identify(settings, context["dag"].dag_id, str(context["run_id"]), key, run_after)
+
+    def describe(connection: Connection) -> Signal:
+        named, state = _read_state(connection, run)
+        return describe_failure(named, state, str(context.get("reason") or ""))
+
+    _alarm(settings, now, describe, lambda trouble: describe_outage(run, "the run failed", trouble))
 
 
 def tell_of_delay(context: Mapping[str, Any]) -> None:
     """Record and mail that a run is late; `context` holds the deadline and the run in its REST shape."""
     settings, now = load_settings(), datetime.now(UTC)
     dag_run = context["dag_run"]
-    dag_id, airflow_run_id = dag_run["dag_id"], dag_run["dag_run_id"]
-    deadline = _read_moment(context["deadline"]["deadline_time"]) or now
-    run_after = _read_moment(dag_run.get("run_after"))
-    partition = _name_partition(dag_run.get("partition_key"), run_after, airflow_run_id)
+    key, run_after = dag_run.get("partition_key"), _read_moment(dag_run.get("run_after"))
+    run = _identify(settings, dag_run["dag_id"], dag_run["dag_run_id"], key, run_after)
+    if is_no_delay(dag_run):
+        log.info("%s missed its deadline, which is no news", run.title)
+        return
 
-    def describe(connection: Connection | None) -> Signal | None:
-        if needs_no_delay_alarm(connection, dag_run):
+    def describe(connection: Connection) -> Signal | None:
+        if dag_run.get("state") == "failed" and is_recorded(
+            connection, failure_key(run.dag_id, run.airflow_run_id)
+        ):
             return None
-        run, state = _identify(settings, connection, dag_id, airflow_run_id, partition)
-        return describe_delay(run, state, deadline, _read_moment(dag_run.get("queued_at")), now)
+        deadline = _read_moment(context["deadline"]["deadline_time"]) or now
+        named, state = _read_state(connection, run)
+        return describe_delay(named, state, deadline, _read_moment(dag_run.get("queued_at")), now)
 
-    _alarm(settings, now, describe)
+    _alarm(settings, now, describe, lambda trouble: describe_outage(run, "the run is late", trouble))
 
 
-def needs_no_delay_alarm(connection: Connection | None, dag_run: Mapping[str, Any]) -> bool:
-    """Tell whether a late run is no news: it is over, its failure is told, or somebody watches a backfill."""
-    # The runs of a backfill wait for each other, so being late says nothing about them.
-    if dag_run.get("state") == "success" or dag_run.get("run_type") == "backfill":
-        return True
-    if connection is None or dag_run.get("state") != "failed":
-        return False
-    return is_recorded(connection, failure_key(dag_run["dag_id"], dag_run["dag_run_id"]))
+def is_no_delay(dag_run: Mapping[str, Any]) -> bool:
+    """Tell whether a missed deadline says nothing: the run is done, or waits its turn in a backfill."""
+    return dag_run.get("state") == "success" or dag_run.get("run_type") == "backfill"
 
 
 def mail_leftovers(connection: Connection) -> None:
@@ -85,7 +83,12 @@ def mail_leftovers(connection: Connection) -> None:
         log.exception("Alarms are recorded, but could not be mailed; the next run tries again")
 
 
-def _alarm(settings: Settings, now: datetime, describe: Callable[[Connection | None], Signal | None]) -> None:
+def _alarm(
+    settings: Settings,
+    now: datetime,
+    describe: Callable[[Connection], Signal | None],
+    describe_blindly: Callable[[str], Signal],
+) -> None:
     with ExitStack() as resources:
         try:
             connection = resources.enter_context(
@@ -94,9 +97,9 @@ def _alarm(settings: Settings, now: datetime, describe: Callable[[Connection | N
             signal = describe(connection)
             if signal is not None and record_signal(connection, signal, now):
                 log.warning("%s", signal.subject)
-        except (SteadfastError, psycopg.Error):
+        except (SteadfastError, psycopg.Error) as error:
             log.exception("The warehouse cannot record this alarm; it is mailed without a record")
-            _mail_unrecorded(settings, describe(None), now)
+            _mail_unrecorded(settings, describe_blindly(str(error)), now)
         else:
             _deliver(settings, connection, now)
 
@@ -109,28 +112,25 @@ def _deliver(settings: Settings, connection: Connection, now: datetime) -> None:
     deliver_signals(connection, mail_server(), settings.mail_from, recipients, now)
 
 
-def _mail_unrecorded(settings: Settings, signal: Signal | None, now: datetime) -> None:
-    recipients = parse_recipients(settings.mail_to)
-    if signal is None:
-        return
+def _mail_unrecorded(settings: Settings, signal: Signal, now: datetime) -> None:
     log.warning("%s", signal.subject)
+    recipients = parse_recipients(settings.mail_to)
     if recipients:
         send_signal(mail_server(), signal, settings.mail_from, recipients, now)
 
 
 def _identify(
-    settings: Settings, connection: Connection | None, dag_id: str, airflow_run_id: str, partition: str
-) -> tuple[RunIdentity, RunState | None]:
-    state = read_run_state(connection, dag_id, airflow_run_id) if connection else None
-    if state is not None and state.partition_on is not None:
-        partition = str(state.partition_on)
-    return identify_run(settings.base_url, dag_id, airflow_run_id, partition), state
+    settings: Settings, dag_id: str, airflow_run_id: str, key: str | None, run_after: datetime | None
+) -> RunIdentity:
+    day_before = str(run_after.date() - timedelta(days=1)) if run_after else airflow_run_id
+    return identify_run(settings.base_url, dag_id, airflow_run_id, key or day_before)
 
 
-def _name_partition(key: str | None, run_after: datetime | None, fallback: str) -> str:
-    if key or run_after is None:
-        return key or fallback
-    return str(run_after.date() - timedelta(days=1))
+def _read_state(connection: Connection, run: RunIdentity) -> tuple[RunIdentity, RunState | None]:
+    state = read_run_state(connection, run.dag_id, run.airflow_run_id)
+    if state is None or state.partition_on is None:
+        return run, state
+    return replace(run, partition=str(state.partition_on)), state
 
 
 def _read_moment(value: Any) -> datetime | None:

@@ -54,7 +54,7 @@ def test_it_reads_a_property_id_as_google_writes_it(text):
     assert read_property_id(text) == 123456789
 
 
-@pytest.mark.parametrize("text", ["G-ABC123", "UA-1-1", "", "-5", "１２", "12.0"])
+@pytest.mark.parametrize("text", ["G-ABC123", "UA-1-1", "", "-5", "\uff11\uff12", "12.0"])
 def test_it_tells_a_property_id_from_other_ids(text):
     with pytest.raises(typer.BadParameter, match="Admin > Property details"):
         read_property_id(text)

@@ -79,9 +79,7 @@ def test_a_disabled_api_gets_the_link_that_enables_it(check):
 def test_an_incompatible_field_is_named_with_its_report_and_the_others_are_still_checked(check):
     found = check(Fault(str(PROPERTY), "incompatible_field", report_has="landingPage"))
     (problem,) = found.problems
-    assert problem.problem == (
-        "report landing_pages: landingPage cannot be combined with the other fields"
-    )
+    assert problem.problem == ("report landing_pages: landingPage cannot be combined with the other fields")
     assert found.refused_reports == ("landing_pages",)
     assert len(found.steps) == 2 + len(DEFAULTS)
 

@@ -3,10 +3,15 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from steadfast.ga4.reports import Report
 
 from .pages import build_body
+
+# A deadline measures the machine, which others use too.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def assert_equal(fast, plain):
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS, TEXTS), max_size=8))
 def test_pages_of_the_real_message_read_the_same_either_way(rows):
     message = types.RunReportResponse.pb()()
-    message.row_count = len(rows)
+    message.kind = "analyticsData#runReport"
     for day, dimension, first, second in rows:
         row = message.rows.add()
         for text in (day, dimension):

@@ -1,6 +1,6 @@
-"""An emulator of the Google Analytics Data API v1beta on loopback: gRPC and REST, the real messages, limits, quota and error texts.
+"""An emulator of the Google Analytics Data API v1beta on loopback: real messages, limits, quota, error texts.
 
-Extend it: a field is a row in `fields.py`; a report's shape is a function in `shares.py`; a fault is a kind in `faults.py`.
+Extend it: a field is a row in `fields.py`, a breakdown a function in `shares.py`, a fault one in `faults.py`.
 """
 
 from steadfast.demo.ga4.emulator import Emulator, EmulatorOptions, run_emulator

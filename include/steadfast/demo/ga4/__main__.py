@@ -1,4 +1,4 @@
-"""Runs the emulator as a program: prints one JSON line with its ports, then serves until it is told to end."""
+"""Runs the emulator as a program: prints one JSON line with its ports, then serves until told to end."""
 
 import argparse
 import ctypes
@@ -26,11 +26,16 @@ def parse_arguments(arguments: Sequence[str]) -> EmulatorOptions:
     parser.add_argument("--synthetic", type=int, default=0, help="number of made-up properties")
     parser.add_argument("--rows-per-day", type=int, default=12, help="their rows a report and day")
     parser.add_argument("--today", type=date.fromisoformat, help="stop the clock at noon UTC of this day")
-    parser.add_argument("--growth", action=argparse.BooleanOptionalAction, default=True, help="young days grow")
+    parser.add_argument(
+        "--growth", action=argparse.BooleanOptionalAction, default=True, help="young days grow"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed makes other numbers")
     parser.add_argument("--require-token", action="store_true", help="refuse calls without a bearer token")
     parser.add_argument(
-        "--shuffle-ties", action=argparse.BooleanOptionalAction, default=True, help="open order falls anew each time"
+        "--shuffle-ties",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="open order falls anew each time",
     )
     values = vars(parser.parse_args(arguments))
     today = values.pop("today")
@@ -52,7 +57,7 @@ def main() -> None:
     """Start, tell where, wait for the end."""
     options = parse_arguments(sys.argv[1:])
     follow_parent()
-    # Reports are hundreds of thousands of small tuples without cycles; looking through them over and over costs seconds.
+    # Reports are many small tuples without cycles; looking through them over and over costs seconds.
     gc.set_threshold(200_000, 50, 1_000)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -46,7 +46,9 @@ def build_compatibility(request: Any, broken: Sequence[str]) -> Any:
     for dimension in DIMENSIONS.values():
         fits = _YES if _fits(dimensions, metrics, broken, dimension=dimension.name) else _NO
         if wanted in (0, fits):
-            _fill_dimension(answer.dimension_compatibilities.add(compatibility=fits).dimension_metadata, dimension)
+            _fill_dimension(
+                answer.dimension_compatibilities.add(compatibility=fits).dimension_metadata, dimension
+            )
     for metric in METRICS.values():
         fits = _YES if _fits(dimensions, metrics, broken, metric=metric.name) else _NO
         if wanted in (0, fits):

@@ -1,7 +1,8 @@
 """The control endpoint: what a test or the demo changes in the emulated world, and what it may look at.
 
-GET /properties, /requests, /quota/ID, /rows/ID?dimensions=&metrics=&start=&end= · POST /faults, /restate, /property/ID ·
-DELETE /faults. A wrong request is answered with 400 and a sentence.
+GET /properties, /requests, /quota/ID, /rows/ID?dimensions=&metrics=&start=&end=
+POST /faults, /restate, /property/ID · DELETE /faults
+A wrong request is answered with 400 and a sentence; a new address is a case in `_look` or `_change`.
 """
 
 import json
@@ -10,6 +11,7 @@ from datetime import date
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 from google.protobuf.json_format import MessageToDict
 
@@ -28,16 +30,18 @@ class ControlHandler(JsonHandler):
     service: Service
     state: State
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name the server calls
         """Look at the world."""
         self._answer(lambda: self._look(urlsplit(self.path).path.strip("/").split("/")))
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name the server calls
         """Change the world."""
         body = self.read_body()
-        self._answer(lambda: self._change(urlsplit(self.path).path.strip("/").split("/"), json.loads(body or b"{}")))
+        self._answer(
+            lambda: self._change(urlsplit(self.path).path.strip("/").split("/"), json.loads(body or b"{}"))
+        )
 
-    def do_DELETE(self) -> None:
+    def do_DELETE(self) -> None:  # noqa: N802 - the name the server calls
         """End all faults."""
         self._answer(lambda: self._clear(urlsplit(self.path).path))
 
@@ -62,7 +66,9 @@ class ControlHandler(JsonHandler):
 
     def _read_rows(self, property_id: str) -> Any:
         asked = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
-        names, numbers = ([one for one in asked.get(key, "").split(",") if one] for key in ("dimensions", "metrics"))
+        names, numbers = (
+            [one for one in asked.get(key, "").split(",") if one] for key in ("dimensions", "metrics")
+        )
         start, end = date.fromisoformat(asked["start"]), date.fromisoformat(asked["end"])
         return self.service.world.rows(property_id, names, numbers, start, end)
 
@@ -78,6 +84,8 @@ class ControlHandler(JsonHandler):
                 return asdict(self.state.restate(str(body["property"]), day, *shares))
             case ["property", property_id]:
                 _check_keys(body, _PROPERTY_FIELDS)
+                self.service.world.describe(property_id)
+                ZoneInfo(body.get("time_zone", "UTC"))
                 self.state.change_property(property_id, body)
                 return asdict(self.service.world.describe(property_id))
         raise _reject_path(path)

@@ -1,4 +1,4 @@
-"""Which day is meant: Google's date words in the property's zone, the age of a day, and the calendar's dimensions."""
+"""Which day is meant: Google's date words in the property's zone, a day's age, the calendar's dimensions."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ CALENDAR: dict[str, Callable[[date], str]] = {
     "year": lambda day: day.strftime("%Y"),
     "month": lambda day: day.strftime("%m"),
     "yearMonth": lambda day: day.strftime("%Y%m"),
-    "isoYearIsoWeek": lambda day: "{0:04d}{1:02d}".format(*day.isocalendar()),
+    "isoYearIsoWeek": lambda day: f"{day.isocalendar().year:04d}{day.isocalendar().week:02d}",
     "dayOfWeek": lambda day: str(day.isoweekday() % 7),
 }
 

@@ -29,7 +29,7 @@ def read_clock() -> datetime:
 
 @dataclass(frozen=True)
 class EmulatorOptions:
-    """What an emulator is started with; port 0 asks for any free one, `state` None forgets everything at the end."""
+    """How to start: port 0 asks for any free one; without `state` everything is forgotten at the end."""
 
     state: Path | None = None
     grpc_port: int = 0

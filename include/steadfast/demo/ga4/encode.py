@@ -1,6 +1,6 @@
-"""Rows as the bytes they have on the wire: encoded once, then sliced and joined, never built again for a page.
+"""Rows as their bytes on the wire: encoded once, then sliced and joined, never built again for a page.
 
-`Encoded` is what every other module passes around; `decode` is the way back for the rare paths that need values.
+`Encoded` is what the other modules pass around; `rows` is the way back for the rare paths that need values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

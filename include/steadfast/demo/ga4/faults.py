@@ -32,9 +32,9 @@ ANY_METHOD = frozenset({*REFUSALS, *TRANSPORT, "incompatible_field"})
 class Fault:
     """One fault: whom it hits (`*` is everybody), how often (None is always), and in which reports.
 
-    `report_has` is a field the report must ask for. `value` is the bad text, field, zone or currency; `date` the day of a
-    collapse (YYYY-MM-DD, yesterday if empty); `seconds` how long `slow` waits and `deadline` at most. The `exhaust_` kinds
-    empty the bucket: after the last of `times` it is still empty until it refills or the faults are cleared.
+    `report_has` is a field the report must ask for. `value` is the bad text, field, zone or currency; `date`
+    the day of a collapse (YYYY-MM-DD, yesterday if empty); `seconds` how long `slow` waits and `deadline` at
+    most. The `exhaust_` kinds empty the bucket: it stays empty until it refills or the faults are cleared.
     """
 
     property: str

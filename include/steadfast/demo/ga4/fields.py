@@ -24,7 +24,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric; `in_cents` when numbers are kept as whole cents, `is_user_count` when days do not add up."""
+    """One metric; `in_cents`: numbers are kept as whole cents; `is_user_count`: days do not add up."""
 
     name: str
     label: str

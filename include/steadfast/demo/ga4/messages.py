@@ -1,18 +1,19 @@
-"""Every refusal the emulated API can give, with the wording, the gRPC code and the HTTP status of the real one.
+"""Every refusal the emulated API can give, with the wording, gRPC code and HTTP status of the real one.
 
 A new refusal is one function or constant that returns an `ApiError`.
 """
 
 from dataclasses import dataclass
 
-PROPERTY_HELP = (
-    "To learn more about Property ID, see https://developers.google.com/analytics/devguides/reporting/data/v1/property-id."
-)
+PROPERTY_HELP = "To learn more about Property ID, see https://developers.google.com/analytics/devguides/reporting/data/v1/property-id."
 CREDENTIAL_HELP = (
     "Expected OAuth 2 access token, login cookie or other valid authentication credential. "
     "See https://developers.google.com/identity/sign-in/web/devconsole-project."
 )
-SCHEMA_HELP = "https://developers.google.com/analytics/devguides/reporting/data/v1/api-schema"
+FIELD_LIST = (
+    "For a list of valid dimensions and metrics, "
+    "see https://developers.google.com/analytics/devguides/reporting/data/v1/api-schema "
+)
 PROJECT_NUMBER = "271828182845"
 
 HTTP_STATUS = {
@@ -33,12 +34,14 @@ NOT_FOUND_PAGE = (
     "  <p>The requested URL was not found on this server.  <ins>That's all we know.</ins>\n"
 )
 
+_WITHIN_AN_HOUR = "These quota tokens will return in under an hour."
 EXHAUSTED = {
-    "day": "Exhausted property tokens for a property per day. These quota tokens will return in less than 24 hours.",
-    "hour": "Exhausted property tokens for a property per hour. These quota tokens will return in under an hour.",
-    "project_hour": (
-        "Exhausted property tokens for a project per hour. These quota tokens will return in under an hour."
+    "day": (
+        "Exhausted property tokens for a property per day. "
+        "These quota tokens will return in less than 24 hours."
     ),
+    "hour": f"Exhausted property tokens for a property per hour. {_WITHIN_AN_HOUR}",
+    "project_hour": f"Exhausted property tokens for a project per hour. {_WITHIN_AN_HOUR}",
     "concurrent": "Exhausted concurrent requests quota.",
     "server_errors": "Exhausted server errors quota.",
     "thresholded": "Exhausted potentially thresholded requests quota.",
@@ -47,7 +50,7 @@ EXHAUSTED = {
 
 @dataclass(eq=False)
 class ApiError(Exception):
-    """An answer that is an error: the canonical status name, the text, and the machine-readable reason if any."""
+    """An answer that is an error: the canonical status, the text, and the machine-readable reason if any."""
 
     status: str
     message: str
@@ -77,23 +80,19 @@ def reject_argument(message: str) -> ApiError:
 
 def reject_unknown_dimension(name: str) -> ApiError:
     """400: the dimension does not exist."""
-    return reject_argument(
-        f"Field {name} is not a valid dimension. For a list of valid dimensions and metrics, see {SCHEMA_HELP} "
-    )
+    return reject_argument(f"Field {name} is not a valid dimension. {FIELD_LIST}")
 
 
 def reject_unknown_metric(name: str) -> ApiError:
     """400: the metric does not exist; the real text has two spaces."""
-    return reject_argument(
-        f"Field {name} is not a valid metric.  For a list of valid dimensions and metrics, see {SCHEMA_HELP} "
-    )
+    return reject_argument(f"Field {name} is not a valid metric.  {FIELD_LIST}")
 
 
 def reject_incompatible(name: str) -> ApiError:
     """400: the fields cannot be asked for together."""
     return reject_argument(
-        f"Please remove {name} to make the request compatible. The request's dimensions & metrics are incompatible. "
-        "To learn more, see https://ga-dev-tools.web.app/ga4/dimensions-metrics-explorer/"
+        f"Please remove {name} to make the request compatible. The request's dimensions & metrics are "
+        "incompatible. To learn more, see https://ga-dev-tools.web.app/ga4/dimensions-metrics-explorer/"
     )
 
 
@@ -105,7 +104,8 @@ def reject_json_key(name: str) -> ApiError:
 def reject_property_id(text: str) -> ApiError:
     """403: the property id is not a number."""
     return ApiError(
-        "PERMISSION_DENIED", f"Invalid property ID: {text}. A numeric Property ID is required. {PROPERTY_HELP}"
+        "PERMISSION_DENIED",
+        f"Invalid property ID: {text}. A numeric Property ID is required. {PROPERTY_HELP}",
     )
 
 
@@ -119,9 +119,10 @@ NO_ACCESS = ApiError(
 )
 API_DISABLED = ApiError(
     "PERMISSION_DENIED",
-    f"Google Analytics Data API has not been used in project {PROJECT_NUMBER} before or it is disabled. Enable it by "
-    f"visiting https://console.developers.google.com/apis/api/analyticsdata.googleapis.com/overview?project={PROJECT_NUMBER} "
-    "then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry.",
+    f"Google Analytics Data API has not been used in project {PROJECT_NUMBER} before or it is disabled. "
+    "Enable it by visiting https://console.developers.google.com/apis/api/analyticsdata.googleapis.com/"
+    f"overview?project={PROJECT_NUMBER} then retry. If you enabled this API recently, wait a few minutes "
+    "for the action to propagate to our systems and retry.",
     "SERVICE_DISABLED",
 )
 CREDENTIALS_MISSING = ApiError(
@@ -136,4 +137,6 @@ INTERNAL = ApiError("INTERNAL", "Internal error encountered.")
 UNAVAILABLE = ApiError("UNAVAILABLE", "The service is currently unavailable.")
 UNKNOWN = ApiError("UNKNOWN", "Unknown Error.")
 DEADLINE_EXCEEDED = ApiError("DEADLINE_EXCEEDED", "Deadline expired before operation could complete.")
-NEW_WORDING = ApiError("RESOURCE_EXHAUSTED", "This property has used up what it may ask for. Please come back later.")
+NEW_WORDING = ApiError(
+    "RESOURCE_EXHAUSTED", "This property has used up what it may ask for. Please come back later."
+)

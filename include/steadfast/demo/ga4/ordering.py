@@ -1,4 +1,4 @@
-"""The order of a report's rows: as asked, else by the first metric; what the order leaves open is shuffled anew each time."""
+"""The order of a report's rows: as asked, else by the first metric; ties are shuffled anew each time."""
 
 import itertools
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def check_order(orders: Sequence[Any], dimensions: Sequence[str], metrics: Seque
 def find_order(
     encoded: Encoded, orders: Sequence[Any], dimensions: Sequence[str], metrics: Sequence[str], shuffles: bool
 ) -> Integers | None:
-    """Where each row goes, or None when the rows already stand right; with `shuffles`, ties fall anew each time."""
+    """Where each row goes, or None when the rows stand right; with `shuffles`, ties fall anew each time."""
     if _is_natural(orders, dimensions) or len(encoded) < 2:
         return None
     keys = [_rank(encoded, order, dimensions, metrics) for order in orders]
@@ -43,16 +43,16 @@ def find_order(
 
 
 def _is_natural(orders: Sequence[Any], dimensions: Sequence[str]) -> bool:
-    """Rows are kept sorted by their dimensions in the order of the request, which is how a careful client asks."""
+    """Rows are kept sorted by their dimensions as requested, which is how a careful client asks."""
     return len(orders) >= len(dimensions) > 0 and all(
-        order.dimension.dimension_name == name and not order.desc and order.dimension.order_type < _CASE_INSENSITIVE
+        order.dimension.dimension_name == name
+        and not order.desc
+        and order.dimension.order_type < _CASE_INSENSITIVE
         for order, name in zip(orders, dimensions, strict=False)
     )
 
 
-def _rank(
-    encoded: Encoded, order: Any, dimensions: Sequence[str], metrics: Sequence[str]
-) -> Floats:
+def _rank(encoded: Encoded, order: Any, dimensions: Sequence[str], metrics: Sequence[str]) -> Floats:
     if order.HasField("metric"):
         ranks = _read_metric(encoded, metrics.index(order.metric.metric_name))
     else:

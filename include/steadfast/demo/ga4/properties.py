@@ -1,7 +1,7 @@
 """Which properties exist: the sample's, the asked-for number of made-up ones, and two for the benchmarks."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Protocol
 
 from steadfast.demo.ga4.days import Moment
@@ -25,6 +25,9 @@ class Source(Protocol):
     @property
     def identity(self) -> str:
         """Sources that share it have the same rows."""
+
+    def find_first_day(self, newest: date) -> date:
+        """The first day with numbers, when `newest` is the last."""
 
     def encode_day(
         self, moment: Moment, dimensions: tuple[str, ...], metrics: tuple[str, ...], keeps_empty: bool

@@ -1,4 +1,4 @@
-"""The six quota buckets of a property, refilled by the emulator's clock: at the full hour, and at midnight Pacific.
+"""The six quota buckets of a property, refilled by the clock: at the full hour, and at midnight Pacific.
 
 One cloud project calls the emulator, so the buckets "per project" are kept per property too.
 """
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from google.analytics.data_v1beta.types import PropertyQuota
@@ -74,7 +75,13 @@ class QuotaBook:
 
     def check(self, property_id: str, is_thresholded: bool) -> None:
         """Refuse with 429 when a bucket that the request needs is empty."""
-        needed = ["project_hour", "hour", "day", "server_errors", *(["thresholded"] if is_thresholded else [])]
+        needed = [
+            "project_hour",
+            "hour",
+            "day",
+            "server_errors",
+            *(["thresholded"] if is_thresholded else []),
+        ]
         with self._lock:
             self._refill(property_id)
             for bucket in needed:
@@ -106,18 +113,21 @@ class QuotaBook:
         with self._lock:
             self._used.clear()
 
-    def describe(self, property_id: str) -> PropertyQuota:
+    def describe(self, property_id: str) -> Any:
         """The real message with what is used and left."""
         with self._lock:
             self._refill(property_id)
             quota = PropertyQuota.pb()()
             for bucket, name in _FIELDS.items():
-                used = self._running if bucket == "concurrent" else self._used
-                key = property_id if bucket == "concurrent" else (property_id, bucket)
-                consumed = used.get(key, 0)  # type: ignore[call-overload]
+                consumed = self._count(property_id, bucket)
                 status = getattr(quota, name)
                 status.consumed, status.remaining = consumed, max(getattr(self._limits, bucket) - consumed, 0)
             return quota
+
+    def _count(self, property_id: str, bucket: str) -> int:
+        if bucket == "concurrent":
+            return self._running.get(property_id, 0)
+        return self._used.get((property_id, bucket), 0)
 
     def _add(self, property_id: str, bucket: str, amount: int) -> None:
         self._used[property_id, bucket] = self._used.get((property_id, bucket), 0) + amount

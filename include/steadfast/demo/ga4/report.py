@@ -27,7 +27,7 @@ class Report:
     page: Encoded
 
     def write_wire(self) -> bytes:
-        """The whole response as protobuf: fields may come in any order, so header and rows are simply joined."""
+        """The response as protobuf: fields may come in any order, so header and rows are simply joined."""
         return bytes(self.header.SerializeToString()) + self.page.buffer
 
 

@@ -9,8 +9,8 @@ from steadfast.demo.ga4.days import CALENDAR
 from steadfast.demo.ga4.encode import Row
 from steadfast.demo.ga4.fields import METRICS
 from steadfast.demo.ga4.sample_source import write_numbers
-from steadfast.demo.ga4.state import Restatement
 from steadfast.demo.ga4.shape import Shape
+from steadfast.demo.ga4.state import Restatement
 
 # People come back: over n days the distinct users are the sum of the days divided by this power of n.
 USER_REPEAT = 0.25
@@ -24,7 +24,8 @@ def regroup_rows(rows: Sequence[Row], shape: Shape, inner: tuple[str, ...]) -> l
     for (day_text, *values), texts in rows:
         day = date.fromisoformat(day_text)
         key = tuple(
-            CALENDAR[name](day) if name in CALENDAR else values[inner.index(name)] for name in shape.dimensions
+            CALENDAR[name](day) if name in CALENDAR else values[inner.index(name)]
+            for name in shape.dimensions
         )
         found[key].append([_read_number(name, text) for name, text in zip(shape.metrics, texts, strict=True)])
     return [(key, _sum_days(shape.metrics, days)) for key, days in sorted(found.items())]
@@ -45,7 +46,7 @@ def _sum_days(metrics: tuple[str, ...], days: list[list[int]]) -> tuple[str, ...
 
 
 def restate_rows(rows: Sequence[Row], metrics: tuple[str, ...], restatement: Restatement) -> list[Row]:
-    """A day after a restatement: a share of the lighter keys is gone, a share of the others has other numbers."""
+    """A day after a restatement: some of the lighter keys are gone, some others have other numbers."""
     if not rows:
         return []
     if len(rows[0][0]) == 1:

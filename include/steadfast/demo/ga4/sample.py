@@ -1,4 +1,4 @@
-"""The shipped sample: 28 real properties and 90 days of real sessions, read from the compressed files in `data/`.
+"""The shipped sample: 28 real properties, 90 days of real sessions, from the compressed files in `data/`.
 
 Zones and display names are not in the sample; they are rows here.
 """

@@ -1,6 +1,5 @@
 """A property of the sample as a source of rows: its real days, moved to the present, in any breakdown."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -10,7 +9,14 @@ from steadfast.demo.ga4.chance import draw_fraction, draw_fractions
 from steadfast.demo.ga4.days import CALENDAR, SETTLED_HOURS, Moment
 from steadfast.demo.ga4.encode import NO_ROWS, Encoded, Integers, encode_columns, encode_dimension
 from steadfast.demo.ga4.fields import DIMENSIONS, METRICS
-from steadfast.demo.ga4.sample import FIRST_DAY, LAST_DAY, MARGINALS, PropertyInfo, read_daily_sessions, read_marginal
+from steadfast.demo.ga4.sample import (
+    FIRST_DAY,
+    LAST_DAY,
+    MARGINALS,
+    PropertyInfo,
+    read_daily_sessions,
+    read_marginal,
+)
 from steadfast.demo.ga4.shares import Spread, spread_sessions
 from steadfast.demo.ga4.totals import measure_growth, spread_day, spread_events, total_day
 
@@ -31,6 +37,10 @@ class SampleSource:
     def identity(self) -> str:
         """What the rows depend on besides the request; sources that share it share cached rows."""
         return self.info.property_id
+
+    def find_first_day(self, newest: date) -> date:
+        """The sample's first day, moved."""
+        return min(FIRST_DAY + self.shift, newest)
 
     def find_sample_day(self, day: date) -> date | None:
         """The day of the sample that this day shows; after its end the last week repeats."""
@@ -63,7 +73,7 @@ class SampleSource:
         return _encode(day, spread, found, metrics, keeps_empty)
 
     def _spread_day(self, origin: date, day: date, dimensions: tuple[str, ...], age: int) -> Spread:
-        """The breakdown as that day has it: real where the sample has it, late rows missing, the tail in "(other)"."""
+        """The breakdown of a day: real where the sample has it, late rows missing, the tail in "(other)"."""
         if _is_marginal(dimensions):
             rows = read_marginal(dimensions[0]).get((self.identity, origin), [])
             growth = measure_growth(age, self.identity, day)
@@ -102,12 +112,14 @@ def _is_folded(dimensions: tuple[str, ...]) -> bool:
 def _read_real_spread(rows: list[tuple[str, int]], growth: float, age: int) -> Spread:
     known = {value: int(sessions * growth) for value, sessions in rows}
     if age >= SETTLED_HOURS // 2 and OTHER in known:
-        # The sample's own last day was never read again; once settled, its "(other)" belongs to the named values.
+        # The sample's own last day was never read again; once settled, "(other)" belongs to named values.
         lost = known.pop(OTHER)
         if known:
             known[max(known, key=lambda value: known[value])] += lost
     keys = sorted(known)
-    return Spread(tuple((value,) for value in keys), np.array([known[value] for value in keys], dtype=np.float64))
+    return Spread(
+        tuple((value,) for value in keys), np.array([known[value] for value in keys], dtype=np.float64)
+    )
 
 
 def _fold_tail(spread: Spread) -> Spread:

@@ -1,4 +1,4 @@
-"""The emulated API over gRPC on loopback: generic handlers, responses that are already bytes, errors with rich status."""
+"""The emulated API over gRPC on loopback: generic handlers, ready-made bytes, errors with rich status."""
 
 import os
 import socket
@@ -111,7 +111,7 @@ def _abort(context: grpc.ServicerContext, error: ApiError) -> None:
 
 
 def cut_connection(peer: str) -> None:
-    """Shut the caller's TCP connection for real (Linux shows which of our sockets it is); elsewhere only the status tells."""
+    """Shut the caller's TCP connection for real; where /proc is missing, only the status tells."""
     _, _, port = peer.rpartition(":")
     for entry in Path("/proc/self/fd").glob("*"):
         try:

@@ -1,4 +1,4 @@
-"""The emulated API over REST on loopback, with the token endpoint: JSON as Google writes it, HTML for unknown addresses."""
+"""The emulated API over REST on loopback, and the token endpoint: Google's JSON, HTML for unknown paths."""
 
 import json
 import re
@@ -16,7 +16,14 @@ from google.analytics.data_v1beta.types import (
 )
 from google.protobuf.json_format import MessageToDict, Parse, ParseError
 
-from steadfast.demo.ga4.messages import NOT_FOUND_PAGE, ApiError, ConnectionCut, PlainNotFound, reject_argument, reject_json_key
+from steadfast.demo.ga4.messages import (
+    NOT_FOUND_PAGE,
+    ApiError,
+    ConnectionCut,
+    PlainNotFound,
+    reject_argument,
+    reject_json_key,
+)
 from steadfast.demo.ga4.report import Report
 from steadfast.demo.ga4.service import Call, Service
 from steadfast.demo.ga4.tokens import TokenBook, TokenRefused
@@ -34,12 +41,13 @@ class ApiHandler(JsonHandler):
     service: Service
     tokens: TokenBook
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name the server calls
         """GetMetadata is the only thing to get."""
+        self.read_body()
         found = _METADATA.fullmatch(unquote(urlsplit(self.path).path))
         self.answer(lambda: self._get_metadata(found.group(1)) if found else _miss())
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name the server calls
         """Reports, compatibility, and tokens."""
         body, path = self.read_body(), unquote(urlsplit(self.path).path)
         found = _METHOD.fullmatch(path)
@@ -48,7 +56,7 @@ class ApiHandler(JsonHandler):
         else:
             self.answer(lambda: self._post(found.group(1), found.group(2), body) if found else _miss())
 
-    do_PUT = do_DELETE = do_PATCH = do_HEAD = do_GET
+    do_PUT = do_DELETE = do_PATCH = do_HEAD = do_GET  # noqa: N815 - names the server calls
 
     def answer(self, build: Any) -> None:
         """Send what is built, or the error that the API gives instead."""
@@ -143,7 +151,8 @@ def write_report(report: Report) -> str:
     if "propertyQuota" in content:
         # Used tokens are shown even when there are none.
         content["propertyQuota"] = {
-            name: {"consumed": 0, "remaining": 0, **status} for name, status in content["propertyQuota"].items()
+            name: {"consumed": 0, "remaining": 0, **status}
+            for name, status in content["propertyQuota"].items()
         }
     text = json.dumps(content)
     if not len(report.page):

@@ -59,7 +59,12 @@ class Service:
     """The API's four methods."""
 
     def __init__(
-        self, world: World, quota: QuotaBook, faults: FaultBook, tokens: TokenBook | None, shuffles: bool = True
+        self,
+        world: World,
+        quota: QuotaBook,
+        faults: FaultBook,
+        tokens: TokenBook | None,
+        shuffles: bool = True,
     ) -> None:
         self.world = world
         self.quota = quota

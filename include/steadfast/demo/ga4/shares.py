@@ -1,6 +1,6 @@
-"""How a property's sessions spread over the values of each breakdown: the sample's own shares, or made-up stable ones.
+"""How a property's sessions spread over a breakdown's values: the sample's shares, or stable made-up ones.
 
-A new breakdown is one function in `_SPREADS` that returns values and weights; fields join it by their `group`.
+A new breakdown is one function in `_SPREADS` that returns values and weights; fields name it as `group`.
 """
 
 from collections import defaultdict
@@ -15,7 +15,18 @@ from steadfast.demo.ga4.chance import Floats, draw_fraction, draw_fractions, has
 from steadfast.demo.ga4.encode import encode_dimension
 from steadfast.demo.ga4.fields import DIMENSIONS
 from steadfast.demo.ga4.sample import list_properties, read_traffic_sources, sum_marginal
-from steadfast.demo.ga4.vocabulary import AGES, CITIES, CREATIVES, EVENTS, GENDERS, HOURS, ITEMS, MEDIUMS, SECTIONS, TOPICS
+from steadfast.demo.ga4.vocabulary import (
+    AGES,
+    CITIES,
+    CREATIVES,
+    EVENTS,
+    GENDERS,
+    HOURS,
+    ITEMS,
+    MEDIUMS,
+    SECTIONS,
+    TOPICS,
+)
 
 MOST_ROWS = 500
 DEVICE_SYSTEMS = {
@@ -153,7 +164,9 @@ def _spread_landing(property_id: str) -> tuple[tuple[str, ...], Weights]:
 def _spread_geo(property_id: str) -> tuple[tuple[str, ...], Weights]:
     names = ("countryId", "country", "region", "city")
     lean = draw_fractions(len(CITIES), property_id, "geo")
-    return names, {place: weight * (0.6 + 0.8 * lean[at]) for at, (place, weight) in enumerate(CITIES.items())}
+    return names, {
+        place: weight * (0.6 + 0.8 * lean[at]) for at, (place, weight) in enumerate(CITIES.items())
+    }
 
 
 def _spread_tech(property_id: str) -> tuple[tuple[str, ...], Weights]:
@@ -174,7 +187,9 @@ def _spread_language(property_id: str) -> tuple[tuple[str, ...], Weights]:
     return ("language",), {(value,): float(sessions) for value, sessions in found.items()}
 
 
-def _spread_fixed(names: tuple[str, ...], weights: Weights) -> Callable[[str], tuple[tuple[str, ...], Weights]]:
+def _spread_fixed(
+    names: tuple[str, ...], weights: Weights
+) -> Callable[[str], tuple[tuple[str, ...], Weights]]:
     return lambda property_id: (names, weights)
 
 
@@ -188,7 +203,8 @@ _SPREADS: dict[str, Callable[[str], tuple[tuple[str, ...], Weights]]] = {
     "language": _spread_language,
     "hour": _spread_fixed(("hour",), {(f"{hour:02d}",): weight for hour, weight in enumerate(HOURS)}),
     "demographics": _spread_fixed(
-        ("userAgeBracket", "userGender"), {(age, sex): AGES[age] * GENDERS[sex] for age in AGES for sex in GENDERS}
+        ("userAgeBracket", "userGender"),
+        {(age, sex): AGES[age] * GENDERS[sex] for age in AGES for sex in GENDERS},
     ),
     "event": _spread_fixed(("eventName",), {(name,): weight for name, weight in EVENTS.items()}),
     "item": _spread_fixed(("itemId", "itemName", "itemBrand", "itemCategory"), ITEMS),

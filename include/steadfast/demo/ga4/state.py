@@ -1,4 +1,4 @@
-"""What an emulator remembers between starts: how far the sample is moved, restated days, changed properties."""
+"""What an emulator remembers between starts: how far the sample moved, restated days, changed properties."""
 
 import json
 from dataclasses import asdict, dataclass, field

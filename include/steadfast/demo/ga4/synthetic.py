@@ -1,11 +1,12 @@
-"""Made-up properties for scale: rows of fixed width, built as one array and patched, so that a million cost a second.
+"""Made-up properties for scale: rows of fixed width, built as one array and patched; a million cost a second.
 
-Totals agree between reports: every report spreads the same numbers. A dimension is few-valued (a row in `_LINKED`) or many-valued.
+Totals agree between reports, as each spreads the same numbers. A new dimension is an entry in `_LINKED` (few
+values) or in `_MANY` (one value a row).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import product
 
 import numpy as np
@@ -67,7 +68,10 @@ _LINKED: tuple[dict[str, tuple[str, ...]], ...] = (
         "countryId": ("AU", "CA", "DE", "US"),
         "country": ("Australia", "Canada", "Germany", "United States"),
     },
-    {"deviceCategory": ("desktop", "mobile", "tablet"), "operatingSystem": ("Android", "Macintosh", "Windows")},
+    {
+        "deviceCategory": ("desktop", "mobile", "tablet"),
+        "operatingSystem": ("Android", "Macintosh", "Windows"),
+    },
     {"platform": ("web",)},
     {"hostName": ("shop.example.com", "www.example.com")},
     {"language": ("English", "French", "German", "Spanish")},
@@ -95,7 +99,7 @@ _DIGITS = 7
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """A made-up property with this many rows a report and day; `rows_on` overrides single days by their age in days."""
+    """A made-up property with so many rows a report and day; `rows_on` says it for each of the last days."""
 
     info: PropertyInfo
     rows_per_day: int
@@ -107,6 +111,10 @@ class SyntheticSource:
     def identity(self) -> str:
         """Properties of one family have the same rows, so they share what is cached."""
         return self.family
+
+    def find_first_day(self, newest: date) -> date:
+        """The first day with rows."""
+        return newest - timedelta(days=(len(self.rows_on) or self.days) - 1)
 
     def count_rows(self, days_ago: int) -> int:
         """Rows of a day that ended this many days ago (0 is yesterday)."""

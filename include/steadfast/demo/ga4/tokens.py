@@ -1,4 +1,4 @@
-"""The token endpoint for service accounts: takes a signed assertion, gives a bearer token, and knows its own tokens."""
+"""The token endpoint for service accounts: takes an assertion, gives a bearer token, knows its own tokens."""
 
 import base64
 import binascii

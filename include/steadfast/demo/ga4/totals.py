@@ -1,6 +1,6 @@
 """All metrics of a property's day from its sessions, and how they spread over the rows of a breakdown.
 
-Additive metrics add up to the day's total in every breakdown; user counts exceed it, as people do more than one thing.
+Additive metrics add up to the day's total in every breakdown; user counts exceed it, for people come twice.
 """
 
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def spread_day(totals: DayTotals, weights: Floats, metrics: set[str], *words: ob
 def _lean(count: int, name: str, *words: object) -> Floats:
     width = 0.05 if METRICS[name].is_user_count else 0.15
     steps = (np.arange(count, dtype=np.int64) * 7919 + hash_words(name, *words) % 100_003) % 101
-    return 1 - width + 2 * width * steps / 100.0
+    return np.asarray(1 - width + 2 * width * steps / 100.0, dtype=np.float64)
 
 
 def _keep_users_plausible(found: dict[str, Integers]) -> dict[str, Integers]:
@@ -107,7 +107,7 @@ def _keep_users_plausible(found: dict[str, Integers]) -> dict[str, Integers]:
 
 
 def spread_events(totals: DayTotals, spread: Spread, metrics: set[str]) -> dict[str, Integers]:
-    """Each wanted metric over the event names: counts are the day's own, money sits with the paying events."""
+    """Each wanted metric over the event names: the day's own counts; money sits with the paying events."""
     names = [key[0] for key in spread.keys]
     counts = np.array([totals.events[name] for name in names], dtype=np.int64)
     users = totals.metrics["totalUsers"]

@@ -9,7 +9,15 @@ from typing import Any
 from google.analytics.data_v1beta.types import MetricType
 
 from steadfast.demo.ga4.days import parse_range
-from steadfast.demo.ga4.fields import DIMENSIONS, METRICS, Dimension, Metric, find_dimension, find_incompatible, find_metric
+from steadfast.demo.ga4.fields import (
+    DIMENSIONS,
+    METRICS,
+    Dimension,
+    Metric,
+    find_dimension,
+    find_incompatible,
+    find_metric,
+)
 from steadfast.demo.ga4.messages import (
     reject_argument,
     reject_incompatible,

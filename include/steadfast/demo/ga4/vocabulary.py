@@ -1,4 +1,4 @@
-"""The words that made-up values are built from: places, paths, campaigns, events, items. A new value is one entry."""
+"""The words of made-up values: places, paths, campaigns, events, items. A new value is one entry."""
 
 MEDIUMS = {
     "Direct": "(none)",
@@ -13,9 +13,39 @@ MEDIUMS = {
     "Paid Other": "cpm",
     "Paid Video": "cpv",
 }
-CREATIVES = ("open-enrollment", "weekly-digest", "service-update", "season-start", "office-hours", "new-forms", "recall-notice")
-SECTIONS = ("about", "services", "news", "forms", "data", "careers", "contact", "programs", "help", "locations")
-TOPICS = ("overview", "apply", "benefits", "status", "reports", "guides", "events", "policy", "grants", "archive")
+CREATIVES = (
+    "open-enrollment",
+    "weekly-digest",
+    "service-update",
+    "season-start",
+    "office-hours",
+    "new-forms",
+    "recall-notice",
+)
+SECTIONS = (
+    "about",
+    "services",
+    "news",
+    "forms",
+    "data",
+    "careers",
+    "contact",
+    "programs",
+    "help",
+    "locations",
+)
+TOPICS = (
+    "overview",
+    "apply",
+    "benefits",
+    "status",
+    "reports",
+    "guides",
+    "events",
+    "policy",
+    "grants",
+    "archive",
+)
 
 CITIES: dict[tuple[str, str, str, str], float] = {
     ("US", "United States", "(not set)", "(not set)"): 4.0,
@@ -47,7 +77,32 @@ CITIES: dict[tuple[str, str, str, str], float] = {
     ("(not set)", "(not set)", "(not set)", "(not set)"): 0.3,
 }
 
-HOURS = (2.2, 1.6, 1.2, 1.0, 1.1, 1.6, 2.6, 4.0, 5.6, 6.6, 7.0, 7.1, 6.9, 6.9, 6.8, 6.4, 5.6, 4.8, 4.3, 4.1, 4.0, 3.8, 3.2, 2.7)
+HOURS = (
+    2.2,
+    1.6,
+    1.2,
+    1.0,
+    1.1,
+    1.6,
+    2.6,
+    4.0,
+    5.6,
+    6.6,
+    7.0,
+    7.1,
+    6.9,
+    6.9,
+    6.8,
+    6.4,
+    5.6,
+    4.8,
+    4.3,
+    4.1,
+    4.0,
+    3.8,
+    3.2,
+    2.7,
+)
 AGES = {"18-24": 9.0, "25-34": 17.0, "35-44": 15.0, "45-54": 12.0, "55-64": 11.0, "65+": 9.0, "unknown": 27.0}
 GENDERS = {"female": 38.0, "male": 35.0, "unknown": 27.0}
 EVENTS = {

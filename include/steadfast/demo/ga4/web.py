@@ -1,5 +1,6 @@
 """What the REST and the control server share: a quiet HTTP/1.1 handler that reads and writes whole bodies."""
 
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,7 +14,7 @@ class JsonHandler(BaseHTTPRequestHandler):
     server_version = "ESF"
     sys_version = ""
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Calls are in the request log instead."""
 
     def read_body(self) -> bytes:
@@ -40,8 +41,6 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A caller that hung up is what some faults are for; anything else is shown."""
-        import sys
-
         if not isinstance(sys.exception(), ConnectionError | ValueError):
             super().handle_error(request, client_address)
 

@@ -60,28 +60,36 @@ class World:
     ) -> list[Row]:
         """What the API would answer now, sorted, as pairs of dimension values and metric texts."""
         names = tuple(found.name for name in dimensions if (found := find_dimension(name)))
-        numbers = tuple(found.name for name in metrics if (found := find_metric(name)))
+        numbers = tuple(metric.name for name in metrics if (metric := find_metric(name)))
         return sorted(self.answer(property_id, Shape(names, numbers), start, end).rows)
 
     def answer(self, property_id: str, shape: Shape, start: date, end: date) -> Encoded:
         """All rows of a report; sorted by dimension when `date` comes first."""
         source = self._sources[property_id]
-        moments = self._list_moments(property_id, start, end)
-        restated = [one for moment in moments for one in self._state.find_restatements(property_id, moment.day)]
+        moments = self._list_moments(source, property_id, start, end)
+        restated = [
+            one for moment in moments for one in self._state.find_restatements(property_id, moment.day)
+        ]
         owner = property_id if restated else source.identity
-        ages = (len(moments), moments[0].days_ago, *(moment.age for moment in moments[-3:])) if moments else ()
+        ages = (
+            (len(moments), moments[0].days_ago, *(moment.age for moment in moments[-3:])) if moments else ()
+        )
         return self._keep(
             (owner, shape, start, end, ages, len(restated)),
             lambda: self._build(source, property_id, shape, moments),
         )
 
-    def _list_moments(self, property_id: str, start: date, end: date) -> list[Moment]:
+    def _list_moments(self, source: Source, property_id: str, start: date, end: date) -> list[Moment]:
         """The days of a range that have ended, as old as they are now."""
         now, zone = self.now, self.describe(property_id).time_zone
-        days = list_days(start, min(end, find_today(now, zone) - timedelta(days=1)))
-        ages = [min(measure_age(day, now, zone), SETTLED_HOURS) if self._grows else SETTLED_HOURS for day in days]
         newest = find_today(now, zone) - timedelta(days=1)
-        return [Moment(day, (newest - day).days, age) for day, age in zip(days, ages, strict=True)]
+        days = list_days(max(start, source.find_first_day(newest)), min(end, newest))
+        return [Moment(day, (newest - day).days, self._measure(day, newest, now, zone)) for day in days]
+
+    def _measure(self, day: date, newest: date, now: datetime, zone: str) -> int:
+        if not self._grows or (newest - day).days > 2:
+            return SETTLED_HOURS
+        return min(measure_age(day, now, zone), SETTLED_HOURS)
 
     def _build(self, source: Source, property_id: str, shape: Shape, moments: list[Moment]) -> Encoded:
         inner = tuple(name for name in shape.dimensions if name not in CALENDAR)

@@ -1,0 +1,60 @@
+"""Run programs and account for them: wall clock, CPU of the process and its children, peak memory."""
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one or more programs took; CPU is user plus system."""
+
+    wall_s: float
+    cpu_s: float
+    peak_rss_mb: float
+
+
+class ProgramFailed(Exception):
+    """A measured program did not end well."""
+
+
+def run_measured(
+    commands: Sequence[Sequence[str]], log: Path, output: Path, environment: Mapping[str, str] | None = None
+) -> Usage:
+    """Run a pipeline of programs to its end; errors go to `log`, the last one's output to `output`."""
+    began = time.monotonic()
+    with log.open("wb") as errors, output.open("wb") as last_output:
+        processes = _start_pipeline(commands, errors, last_output, environment)
+        endings = [os.wait4(process.pid, 0) for process in processes]
+    wall = time.monotonic() - began
+    for command, (_, status, _) in zip(commands, endings, strict=True):
+        if status:
+            tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
+            raise ProgramFailed(f"{' '.join(command[:3])} ended with {status}:\n{tail}")
+    used = [usage for _, _, usage in endings]
+    return Usage(
+        round(wall, 2),
+        round(sum(one.ru_utime + one.ru_stime for one in used), 2),
+        round(sum(one.ru_maxrss for one in used) / 1024, 1),
+    )
+
+
+def _start_pipeline(
+    commands: Sequence[Sequence[str]], errors: object, last_output: object, environment: Mapping[str, str] | None
+) -> list[subprocess.Popen[bytes]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    for number, command in enumerate(commands):
+        source = processes[-1].stdout if processes else subprocess.DEVNULL
+        target = last_output if number == len(commands) - 1 else subprocess.PIPE
+        processes.append(
+            subprocess.Popen(
+                list(command), stdin=source, stdout=target, stderr=errors, env={**os.environ, **(environment or {})}
+            )
+        )
+        if number:
+            # Only the reader may keep the pipe, or the writer never learns that it is gone.
+            processes[-2].stdout.close()
+    return processes

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from steadfast.ga4.reports import REPORTS
-from steadfast.warehouse.bootstrap import OWNER, PIPELINE, Databases, bootstrap
+from steadfast.warehouse.bootstrap import OWNER, PIPELINE, Databases, bootstrap, close_functions
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.embedded import EmbeddedServer, start_server
 from steadfast.warehouse.facts import FactTable
@@ -109,6 +109,7 @@ def _create_database(server: EmbeddedServer, logins: Databases, template: str) -
         connection.execute(
             query.format(sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template))
         )
+    close_functions(server.superuser_dsn(name))
     owner = psycopg.conninfo.conninfo_to_dict(logins.owner_url)["password"]
     return Database(
         server,

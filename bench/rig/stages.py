@@ -19,7 +19,7 @@ WRAPPED: Mapping[str, tuple[tuple[type | ModuleType, str], ...]] = {
         (sync, "mark_landed"),
         (sync, "ensure_day_partitions"),
     ),
-    "decode": ((chunks, "decode_page"), (chunks, "_join_pages"), (publish, "read_bodies")),
+    "decode": ((chunks, "decode_page"), (chunks, "_join_pages")),
     "validation": ((publish, "survey_chunk"), (publish, "_judge"), (publish, "record_findings")),
     "publish": ((publish, "_swap"), (publish, "_ensure_months"), (publish, "_list_partitions")),
 }

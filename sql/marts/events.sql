@@ -9,6 +9,7 @@ SELECT
     fact.event_name,
     fact.event_count,
     fact.total_users,
+    fact.key_events,
     fact.event_value,
     fact.total_revenue AS revenue,
     partition.currency,

@@ -1,16 +1,16 @@
--- needs: channels
--- Key events by channel, with what they cost in sessions and brought in revenue.
+-- needs: events
+-- Key events by name: the events that a business counts as success.
 CREATE VIEW marts.key_events WITH (security_invoker = true, security_barrier = true) AS
 SELECT
     entity_id,
     entity,
     property_id,
     day,
-    channel,
+    event_name,
     key_events,
-    sessions,
+    event_count,
+    total_users,
     revenue,
-    key_events_per_session,
     revenue::double precision / nullif(key_events, 0) AS revenue_per_key_event,
     currency,
     as_of,
@@ -18,4 +18,5 @@ SELECT
     last_synced_at,
     is_held,
     held_reason
-FROM marts.channels;
+FROM marts.events
+WHERE key_events > 0;

@@ -45,3 +45,21 @@ CREATE DATABASE {database} OWNER {owner};
 -- name: close_database
 -- Only its owner, and whom the owner lets in, may connect.
 REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+
+-- name: close_functions
+-- Advisory locks and large objects are for the machinery: with them a reader could stop a load or outlive a revoke.
+DO $$
+DECLARE
+    guarded regprocedure;
+BEGIN
+    FOR guarded IN
+        SELECT oid::regprocedure
+        FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace
+            AND (proname LIKE 'pg\_%advisory%' OR proname LIKE 'lo\_%' OR proname IN ('lowrite', 'loread'))
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', guarded);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO steadfast_owner WITH GRANT OPTION', guarded);
+    END LOOP;
+END
+$$;

@@ -196,6 +196,15 @@ ALTER ROLE {role} PASSWORD {verifier};
 -- Let a role read the marts of the entities it may see.
 GRANT steadfast_dashboard TO {role};
 
+-- name: shut_login_role
+-- Let a login role in no more.
+ALTER ROLE {role} NOLOGIN;
+
+-- name: drop_owned_objects
+-- Remove what a login role made in this database, and its grants; only a member of the role may.
+GRANT {role} TO CURRENT_USER;
+DROP OWNED BY {role};
+
 -- name: drop_login_role
 -- Remove a login role.
 DROP ROLE IF EXISTS {role};

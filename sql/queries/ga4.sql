@@ -316,7 +316,7 @@ SELECT
     count(*) FILTER (WHERE state = 'failed') AS failed,
     count(*) FILTER (WHERE state = 'failed' AND error_class = ANY (%(retryable)s::text[])) AS retryable,
     coalesce(sum(row_count) FILTER (WHERE state = 'published'), 0)::bigint AS rows,
-    min(not_before) FILTER (WHERE state = 'parked') AS retry_at
+    min(not_before) FILTER (WHERE state = 'parked' AND NOT is_backfill) AS retry_at
 FROM ops.sync_item
 WHERE run_id = %(run_id)s AND (%(shard)s::integer IS NULL OR shard = %(shard)s);
 
@@ -382,3 +382,17 @@ WHERE item.property_id = %(property_id)s
         WHERE page.item_id = item.item_id AND page.fetched_at = item.fetched_at
     )
 ORDER BY array_position(%(reports)s::text[], item.report), item.fetched_at;
+
+-- name: try_turns
+-- Take the turn of every property that nobody else is asking GA4 about.
+SELECT wanted.property_id, pg_try_advisory_lock(hashtextextended('ga4 turn', wanted.property_id))
+FROM unnest(%(property_ids)s::bigint[]) AS wanted (property_id);
+
+-- name: wait_for_turn
+-- Wait for the turn of one property, a quarter of an hour at most.
+SELECT set_config('lock_timeout', '15min', true), pg_advisory_lock(hashtextextended('ga4 turn', %(property_id)s));
+
+-- name: end_turns
+-- Let others ask GA4 about these properties.
+SELECT pg_advisory_unlock(hashtextextended('ga4 turn', done.property_id))
+FROM unnest(%(property_ids)s::bigint[]) AS done (property_id);

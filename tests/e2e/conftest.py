@@ -10,7 +10,12 @@ from playwright.sync_api import Browser, sync_playwright
 
 from .demo_process import READY, DemoProcess, start_demo
 
-CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+]
 
 
 @pytest.fixture(scope="session")

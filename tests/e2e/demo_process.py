@@ -52,7 +52,11 @@ class DemoProcess:
 
     def wait_for(self, text: str, seconds: float = READY_SECONDS) -> None:
         """Wait until the demo has printed `text`; a demo that ends before is a failure with its output."""
-        wait_for(lambda: text in self.printed or self.process.poll() is not None, seconds, f"{text!r}\n{self.printed}")
+        wait_for(
+            lambda: text in self.printed or self.process.poll() is not None,
+            seconds,
+            f"{text!r}\n{self.printed}",
+        )
         assert text in self.printed, f"the demo ended with {self.process.returncode}:\n{self.printed}"
 
     def interrupt(self, number: int = signal.SIGINT) -> int:

@@ -105,6 +105,23 @@ def test_a_revoked_login_is_gone_and_its_open_session_sees_nothing(database, con
         log_in(database, role, password)
 
 
+def test_what_a_login_owns_does_not_keep_it_alive(database, connection, role):
+    password = grant_login(connection, "bakery", role, **BY_ANN)
+    with log_in(database, role, password) as owner:
+        owner.execute("CREATE TEMPORARY TABLE mine (name text)")
+        revoke_login(connection, role, **BY_ANN)
+    with pytest.raises(ConfigError, match=role):
+        log_in(database, role, password)
+
+
+def test_a_login_may_neither_keep_large_objects_nor_hold_locks_of_the_machinery(database, connection, role):
+    password = grant_login(connection, "bakery", role, **BY_ANN)
+    with log_in(database, role, password) as owner:
+        for call in ("lo_create(0)", "pg_advisory_lock(1)", "pg_try_advisory_xact_lock(1)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute(f"SELECT {call}")
+
+
 def test_a_login_restored_without_its_role_can_be_granted_again(database, connection, role):
     grant_login(connection, "bakery", role, **BY_ANN)
     connection.execute(psycopg.sql.SQL("DROP ROLE {}").format(psycopg.sql.Identifier(role)))

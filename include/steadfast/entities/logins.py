@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection, sql
-from psycopg.errors import DependentObjectsStillExist
+from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege
 from psycopg.rows import class_row
 
 from steadfast.entities.audit import record_audit
@@ -41,17 +41,24 @@ def grant_login(connection: Connection[Any], slug: str, role_name: str, *, now: 
 
 
 def revoke_login(connection: Connection[Any], role_name: str, *, now: datetime, actor: str) -> EntityLogin:
-    """Remove a login role made by `grant_login`; open sessions of it see nothing from now on."""
+    """Remove a login role made by `grant_login`; open sessions of it see nothing from now on.
+
+    The login is shut out first and by itself: what it may own elsewhere must not keep it alive.
+    """
+    role = sql.Identifier(role_name)
+    with connection.transaction():
+        login = _find(connection, role_name)
+        connection.execute(QUERIES["delete_login"], {"role_name": role_name})
+        connection.execute(QUERIES["shut_login_role"].format(role=role))
+        record_audit(connection, "revoke", role_name, before=login, actor=actor, now=now)
     try:
         with connection.transaction():
-            login = _find(connection, role_name)
-            connection.execute(QUERIES["delete_login"], {"role_name": role_name})
-            connection.execute(QUERIES["drop_login_role"].format(role=sql.Identifier(role_name)))
-            record_audit(connection, "revoke", role_name, before=login, actor=actor, now=now)
-    except DependentObjectsStillExist as error:
+            connection.execute(QUERIES["drop_owned_objects"].format(role=role))
+            connection.execute(QUERIES["drop_login_role"].format(role=role))
+    except (DependentObjectsStillExist, InsufficientPrivilege) as error:
         raise ConfigError(
-            f"Role {role_name} owns objects or grants and cannot be dropped: {error.diag.message_detail}. "
-            "Drop those first."
+            f"Role {role_name} can no longer log in, but it owns objects elsewhere and stays: "
+            f"{error.diag.message_detail or error.diag.message_primary}. Drop both as a superuser."
         ) from error
     return login
 

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Protocol
 
 from steadfast.errors import BreakerOpen, ConfigError, SteadfastError, WaitUntil
+from steadfast.ga4.client import Ga4Client
 from steadfast.ga4.decode import PageHead, read_head
 from steadfast.ga4.failures import TREATMENTS, FailureKind, Ga4Failure, Treatment, explain
 from steadfast.ga4.gates import Gates
@@ -28,22 +28,6 @@ PAGE_ROWS = 250_000
 """The most GA4 gives in one page."""
 BREAKER_HOURS = 20
 """Long enough for the rest of the day, short enough that the next daily run probes again."""
-
-
-class Client(Protocol):
-    """What fetching needs of a GA4 client."""
-
-    @property
-    def email(self) -> str: ...
-    def run_report(
-        self,
-        property_id: int,
-        report: object,
-        start: object,
-        end: object,
-        offset: int,
-        limit: int = PAGE_ROWS,
-    ) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ Event = PageRead | ItemRead | ItemStopped | ItemTooWide
 class Asking:
     """What a thread needs to ask: clients by connection, gates, and a clock and a pause that tests set."""
 
-    open_client: Callable[[str], Client]
+    open_client: Callable[[str], Ga4Client]
     gates: Gates
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
@@ -174,7 +158,7 @@ def read_item(item: Item, asking: Asking) -> Iterator[Event]:
                 return
 
 
-def _read_pages(item: Item, client: Client, asking: Asking) -> Iterator[Event]:
+def _read_pages(item: Item, client: Ga4Client, asking: Asking) -> Iterator[Event]:
     fetched_at, offset, tokens = asking.clock(), 0, 0
     announced: int | None = None
     while announced is None or offset < announced:

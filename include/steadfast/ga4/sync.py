@@ -16,10 +16,10 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from steadfast.ga4.chunks import FrameCheck
+from steadfast.ga4.client import Ga4Client
 from steadfast.ga4.fetch import (
     PAGE_ROWS,
     Asking,
-    Client,
     Event,
     FetchPool,
     ItemRead,
@@ -27,12 +27,13 @@ from steadfast.ga4.fetch import (
     ItemTooWide,
     PageRead,
 )
-from steadfast.ga4.gates import load_gates
+from steadfast.ga4.gates import Gates, load_gates
 from steadfast.ga4.items import Item, claim_items, retryable_classes, split_item, stop_item
 from steadfast.ga4.landing import Page, Slice, land_pages, mark_landed
 from steadfast.ga4.publish import Batch, publish_batch
 from steadfast.ga4.quota import Slots
 from steadfast.ga4.reports import REPORTS
+from steadfast.ga4.turns import take_turns
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.partitions import ensure_day_partitions
 from steadfast.warehouse.queries import load_queries
@@ -65,6 +66,7 @@ class Shard:
     connection: Connection[Any]
     check: FrameCheck
     clock: Callable[[], datetime]
+    gates: Gates
     pool: FetchPool
     pages: list[Page] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
@@ -77,7 +79,7 @@ def sync_shard(
     shard: int,
     *,
     connect: Callable[[], Connection[Any]],
-    open_client: Callable[[str], Client],
+    open_client: Callable[[str], Ga4Client],
     check: FrameCheck,
     clock: Callable[[], datetime],
     pause: Callable[[float], None] = time.sleep,
@@ -85,20 +87,14 @@ def sync_shard(
     """Do every item of the shard that is not done; WarehouseBusy if PostgreSQL stops us."""
     with translate_errors(), connect() as connection:
         items = claim_items(connection, run_id, shard, clock())
-        gates = load_gates(connection, [item.property_id for item in items], clock())
         today = clock().date()
         ensure_day_partitions(connection, "ga4_page", today, today)
         connection.commit()
-        with FetchPool(Asking(open_client, gates, clock, pause, Slots())) as pool:
-            state = Shard(run_id, connection, check, clock, pool)
-            _start(state, items)
-            while True:
-                for event in pool.events():
-                    _handle(state, event)
-                _flush(state)
-                gates.save(connection, clock())
-                if not pool.is_busy:
-                    break
+        for turn in take_turns(connection, items):
+            gates = load_gates(connection, [item.property_id for item in turn], clock())
+            connection.commit()
+            with FetchPool(Asking(open_client, gates, clock, pause, Slots())) as pool:
+                _work(Shard(run_id, connection, check, clock, gates, pool), turn)
         return read_outcome(connection, run_id, shard)
 
 
@@ -110,6 +106,16 @@ def read_outcome(connection: Connection[Any], run_id: int, shard: int | None = N
         counts = cursor.execute(queries["count_outcomes"], values).fetchone() or {}
         problems = cursor.execute(queries["list_problems"], values).fetchall()
     return ShardOutcome(**counts, problems=tuple(_describe_problem(problem) for problem in problems))
+
+
+def _work(state: Shard, items: list[Item]) -> None:
+    _start(state, items)
+    while True:
+        for event in state.pool.events():
+            _handle(state, event)
+        _flush(state)
+        if not state.pool.is_busy:
+            return
 
 
 def _start(state: Shard, items: list[Item]) -> None:
@@ -178,6 +184,7 @@ def _land(state: Shard) -> None:
 def _flush(state: Shard) -> None:
     """Land what was read, then publish it, the control report first because others are compared with it."""
     slices, state.slices = state.slices, []
+    state.gates.save(state.connection, state.clock())
     if not slices:
         return
     land_pages(state.connection, state.pages)

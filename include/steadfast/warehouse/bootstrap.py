@@ -40,12 +40,19 @@ def bootstrap(server: EmbeddedServer) -> Databases:
             connection.execute(load_queries("bootstrap")[step])
         _ensure_database(connection, WAREHOUSE_DATABASE, OWNER)
         _ensure_database(connection, AIRFLOW, AIRFLOW)
+    close_functions(server.superuser_dsn(WAREHOUSE_DATABASE))
     return Databases(
         owner_url=server.dsn(OWNER, passwords[OWNER], WAREHOUSE_DATABASE),
         airflow_url=server.dsn(AIRFLOW, passwords[AIRFLOW], AIRFLOW),
         pipeline_url=server.dsn(PIPELINE, passwords[PIPELINE], WAREHOUSE_DATABASE),
         pipeline_password=passwords[PIPELINE],
     )
+
+
+def close_functions(superuser_url: str) -> None:
+    """Leave to the owner the functions with which a reader could get in the machinery's way."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute(load_queries("bootstrap")["close_functions"])
 
 
 def scramble(connection: psycopg.Connection, role: str, password: str) -> sql.Literal:

@@ -29,6 +29,7 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "100",
     "shared_buffers": "256MB",
+    "work_mem": "16MB",
     "max_wal_size": "2GB",
     "jit": "off",
     "autovacuum": "on",

@@ -288,6 +288,21 @@ REVOKE EXECUTE ON FUNCTION config.visible_entities FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION config.visible_entities TO steadfast_dashboard, steadfast_pipeline, steadfast_backup;
 GRANT steadfast_dashboard TO steadfast_backend;
 
+-- Where PUBLIC may not take advisory locks, the pipeline still has to.
+DO $$
+DECLARE
+    lock_function regprocedure;
+BEGIN
+    FOR lock_function IN
+        SELECT oid::regprocedure
+        FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND proname LIKE 'pg\_%advisory%'
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO steadfast_pipeline', lock_function);
+    END LOOP;
+END
+$$;
+
 -- The views of marts run with the reader's rights, so these policies hold behind every one of them.
 DO $$
 DECLARE

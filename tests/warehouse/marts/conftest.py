@@ -143,7 +143,7 @@ def two_entities(empty_databases, migrated_template) -> Iterator[Warehouse]:
         for slug, property_id in (("acme", 1001), ("globex", 2001)):
             made.add_entity(slug, property_id)
             for report, period in REPORT_PERIODS.items():
-                made.publish(property_id, report, period, {})
+                made.publish(property_id, report, period, {"key_events": 1} if report == "events" else {})
         yield made
         for dsn in made.logins.values():
             revoke_login(owner, conninfo_to_dict(dsn)["user"], now=NOW, actor="test")

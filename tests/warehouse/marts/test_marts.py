@@ -243,8 +243,19 @@ def test_channels_are_the_sum_of_their_campaigns(warehouse):
     assert (organic["sessions"], organic["engagement_rate"]) == (120, 0.5)
     assert organic["key_events_per_session"] == pytest.approx(0.05)
     assert (direct["sessions"], direct["engagement_rate"]) == (30, 0.5)
-    (brought,) = warehouse.read("key_events", channel="Organic Search")
-    assert (brought["key_events"], brought["revenue"]) == (6, 50)
+
+
+def test_key_events_are_the_events_a_business_counts_as_success(warehouse):
+    warehouse.add_entity("acme", 1001)
+    warehouse.publish(
+        1001,
+        "events",
+        WEDNESDAY,
+        {"event_name": "page_view", "event_count": 640},
+        {"event_name": "purchase", "event_count": 7, "key_events": 6, "total_revenue": 50},
+    )
+    (brought,) = warehouse.read("key_events")
+    assert (brought["event_name"], brought["key_events"], brought["revenue"]) == ("purchase", 6, 50)
     assert brought["revenue_per_key_event"] == pytest.approx(50 / 6)
 
 

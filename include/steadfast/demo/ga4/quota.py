@@ -44,6 +44,9 @@ _FIELDS = {
 }
 
 
+TOKEN_BUCKETS = ("day", "hour", "project_hour")
+
+
 def price_report(dimensions: int, metrics: int, days: int) -> int:
     """Tokens of a report: 1 for a short narrow one, 2 for 1 x 10, 4 for 9 x 10, 7 for 1 x 1 over a year."""
     return int(1 + max(metrics - 1, 0) / 9 + max(dimensions - 1, 0) / 4 + 6 * days / 365)
@@ -91,7 +94,7 @@ class QuotaBook:
     def charge(self, property_id: str, tokens: int, is_thresholded: bool) -> None:
         """Take the price of an answered report."""
         with self._lock:
-            for bucket in ("day", "hour", "project_hour"):
+            for bucket in TOKEN_BUCKETS:
                 self._add(property_id, bucket, tokens)
             if is_thresholded:
                 self._add(property_id, "thresholded", 1)
@@ -113,15 +116,16 @@ class QuotaBook:
         with self._lock:
             self._used.clear()
 
-    def describe(self, property_id: str) -> Any:
-        """The real message with what is used and left."""
+    def describe(self, property_id: str, tokens: int | None = None) -> Any:
+        """The real message: what a request of `tokens` has used, or what everybody has, and what is left."""
         with self._lock:
             self._refill(property_id)
             quota = PropertyQuota.pb()()
             for bucket, name in _FIELDS.items():
-                consumed = self._count(property_id, bucket)
+                used = self._count(property_id, bucket)
                 status = getattr(quota, name)
-                status.consumed, status.remaining = consumed, max(getattr(self._limits, bucket) - consumed, 0)
+                status.consumed = used if tokens is None else tokens if bucket in TOKEN_BUCKETS else 0
+                status.remaining = max(getattr(self._limits, bucket) - used, 0)
             return quota
 
     def _count(self, property_id: str, bucket: str) -> int:

@@ -13,7 +13,8 @@ from steadfast.demo.ga4.shape import Shape
 from steadfast.demo.ga4.state import Restatement
 
 # People come back: over n days the distinct users are the sum of the days divided by this power of n.
-USER_REPEAT = 0.25
+# A small power: those who are new on different days are different people, so they must fit into the users.
+USER_REPEAT = 0.12
 CHANGE_FACTOR = 1.07
 TOTAL_FACTOR = 1.004
 

@@ -136,16 +136,17 @@ class Service:
         faults = self._meet_faults(property_id, fields, call, kinds)
         zone = self.world.describe(property_id).time_zone
         query = read_query(request, find_today(self.world.now, zone))
-        self._charge(property_id, query)
+        tokens = self._charge(property_id, query)
         report = build_report(self.world, property_id, query, faults, self._shuffles)
         if request.return_property_quota:
-            report.header.property_quota.CopyFrom(self.quota.describe(property_id))
+            report.header.property_quota.CopyFrom(self.quota.describe(property_id, tokens))
         return report
 
-    def _charge(self, property_id: str, query: ReportQuery) -> None:
+    def _charge(self, property_id: str, query: ReportQuery) -> int:
         self.quota.check(property_id, query.is_thresholded)
         tokens = price_report(len(query.dimensions), len(query.metrics), query.days)
         self.quota.charge(property_id, tokens, query.is_thresholded)
+        return tokens
 
     def _meet_faults(
         self, property_id: str, fields: Sequence[str], call: Call, kinds: frozenset[str]

@@ -1,19 +1,26 @@
-"""`steadfast sync …`: what the last runs did, and what waits, why and for what.
+"""`steadfast sync …`: what the last runs did, what waits and why, and landed pages once more.
 
 To show one more thing, add a query to sql/queries/cli.sql and a row to SECTIONS.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from steadfast.cli.terminal import AsJson, current_time, print_json, print_line, print_table
+from steadfast.cli.terminal import AsJson, current_actor, current_time, print_json, print_line, print_table
 from steadfast.cli.warehouse_url import open_warehouse
+from steadfast.entities.audit import record_audit
 from steadfast.entities.businesses import show_entity
+from steadfast.entities.input_checks import check_reports
+from steadfast.entities.properties import show_property
+from steadfast.errors import QualityError
+from steadfast.ga4.guard import Replay
+from steadfast.ga4.reports import REPORTS
+from steadfast.ga4.windows import DateRange
 from steadfast.warehouse.queries import load_queries
 
 app = typer.Typer(no_args_is_help=True, help="The state of the syncing.")
@@ -66,6 +73,45 @@ def status(
         titles = [name.removesuffix("_at").replace("_", " ") for name in rows[0]] if rows else []
         print_table(titles, [tuple(row.values()) for row in rows], empty=section.empty)
         print_line("")
+
+
+@app.command()
+def replay(
+    property_id: Annotated[int, typer.Argument(help="Number of the GA4 property.", metavar="PROPERTY_ID")],
+    start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")],
+    report: Annotated[list[str] | None, typer.Option(help="Only this report; may be repeated.")] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Publish also what was held back because it looked like a loss.")
+    ] = False,
+) -> None:
+    """Publish landed pages again without asking GA4: after a correction, or to release held days."""
+    # Heavy libraries that no other command needs.
+    from steadfast.ga4.replay import replay_pages
+    from steadfast.quality.check import check_frame
+
+    names = check_reports(report or (), REPORTS) or tuple(REPORTS)
+    dates, now = DateRange(start.date(), end.date()), current_time()
+    with open_warehouse() as connection:
+        found = show_property(connection, property_id)
+        decided = replay_pages(
+            connection,
+            property_id,
+            names,
+            dates,
+            replay=Replay(accepts_guards=accept),
+            check=check_frame,
+            now=now,
+        )
+        action = f"{'accept' if accept else 'replay'} {dates.start} to {dates.end}: {', '.join(names)}"
+        record_audit(connection, action, property_id, after=found, actor=current_actor(), now=now)
+    print_table(
+        ["report", "from", "to", "state", "why"],
+        [(d.item.report_name, d.item.range.start, d.item.range.end, d.state, d.error or "") for d in decided],
+        empty="Nothing was landed.",
+    )
+    if any(one.state != "published" for one in decided):
+        raise QualityError("Not everything is published; --accept releases days that look like a loss.")
 
 
 def _read(connection: Connection[Any], section: Section, entity_id: int | None) -> list[dict[str, Any]]:

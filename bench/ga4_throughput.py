@@ -1,9 +1,10 @@
 """200,000 rows of GA4 into keyed fact tables: ours, and what else there is, in one run on one machine.
 
-`make bench NAME=ga4_throughput` (ARGS="--peers tap_target,naive_client --repeat 1" for less). Prints one JSON object;
-what happens meanwhile goes to stderr. The emulator is a process of its own, its pages are built before
-anybody is measured; each system starts as a fresh process, whose start counts. To add a peer, write a
-module like those in peers/ and name it in `PEERS`.
+`make bench NAME=ga4_throughput` (ARGS="--peers naive_client --repeat 1" for less). Prints one JSON
+object; what happens meanwhile goes to stderr. The emulator is a process of its own, its pages are built
+before anybody is measured; each system starts as a fresh process, whose start counts. Systems take turns, so
+that a machine that is busy for a while is busy for all. To add a peer, write a module like those in peers/
+and name it in `PEERS`.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from rig.wide_report import (
     newest_days,
     read_truth,
 )
+
 from steadfast.ga4.client import ClientConfig, open_client
 from steadfast.warehouse.connect import connect
 
@@ -122,26 +124,32 @@ def compare(result: dict, peer: ModuleType, runs: list[tuple[Usage, Content]], t
 def run_benchmark(chosen: list[str], repeat: int, scratch: Path) -> dict:
     """Everything, on a fresh server."""
     days = newest_days(datetime.now(UTC).date())
-    with run_emulator(scratch / "emulator", ["--no-growth"]) as emulator, open_warehouse(scratch) as warehouse:
+    with (
+        run_emulator(scratch / "emulator", ["--no-growth"]) as emulator,
+        open_warehouse(scratch) as warehouse,
+    ):
         url = warehouse.databases.owner_url
         add_businesses(url, [(PROPERTY_ID, "UTC")], backfill_start_on=days.last, reports=SYNCED)
         warm_pages(emulator, days)
         truth = read_truth(emulator, days)
         say(f"the emulator has {truth}")
-        ours = [measure_ours(emulator, warehouse, days, scratch) for _ in range(repeat)]
+        ours: list[dict] = []
+        theirs: dict[str, list[tuple[Usage, Content]]] = {name: [] for name in chosen}
+        for turn in range(repeat):
+            ours.append(measure_ours(emulator, warehouse, days, scratch))
+            for name in (name for name in chosen if turn < REPEATS.get(name, 1)):
+                theirs[name].append(measure_peer(PEERS[name], emulator, warehouse, days, scratch))
         result = {"benchmark": "ga4_throughput", **summarise(ours, truth, read_ours(warehouse)), "peers": {}}
-        for peer in (PEERS[name] for name in chosen):
-            runs = [
-                measure_peer(peer, emulator, warehouse, days, scratch)
-                for _ in range(REPEATS.get(peer.NAME, 1))
-            ]
-            compare(result, peer, runs, truth)
+    for name, runs in theirs.items():
+        compare(result, PEERS[name], runs, truth)
     return {**result, "machine": describe_machine()}
 
 
 def main() -> None:
     """Read the command line and print the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peers", default=",".join(PEERS), help="which peers, separated by commas; none: ''")
     parser.add_argument("--repeat", type=int, default=3, help="how often ours runs; the median counts")
     asked = parser.parse_args()

@@ -8,17 +8,18 @@ field that GA4 never sends, so what is beyond is lost without a word. With slice
 import json
 from pathlib import Path
 
-from peers.install import ensure_peer
 from rig.emulator import Emulator
 from rig.measure import Usage, run_measured
 from rig.wide_report import PROPERTY_ID, REPORT, Content, Days, all_fields
+
+from peers.install import ensure_peer
 
 NAME = "airbyte"
 SOURCE = ("airbyte-source-google-analytics-data-api", "2.8.2")
 VERSIONS = "airbyte-source-google-analytics-data-api 2.8.2, to a file"
 RECORDS = "airbyte.jsonl"
 
-LAUNCHER = '''
+LAUNCHER = """
 import json
 import sys
 import requests
@@ -37,7 +38,7 @@ def redirect(session, request, **named):
 requests.Session.send = redirect
 from source_google_analytics_data_api.run import run
 run()
-'''
+"""
 
 
 def install() -> None:

@@ -16,7 +16,6 @@ from google.analytics.data_v1beta import BetaAnalyticsDataClient, types
 from google.analytics.data_v1beta.services.beta_analytics_data.transports import (
     BetaAnalyticsDataGrpcTransport,
 )
-
 from rig.emulator import Emulator
 from rig.measure import Usage, run_measured
 from rig.wide_report import PROPERTY_ID, REPORT, Content, Days, all_fields

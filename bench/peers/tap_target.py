@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-
-from peers.install import ensure_peer
 from rig.emulator import Emulator
 from rig.measure import Usage, run_measured
 from rig.wide_report import PROPERTY_ID, REPORT, Content, Days, all_fields
+
+from peers.install import ensure_peer
 from steadfast.ga4.reports import column_name
 
 NAME = "tap_target"
@@ -23,23 +23,23 @@ TARGET = ("meltanolabs-target-postgres", "0.8.1")
 VERSIONS = "tap-ga4 0.4.0 | meltanolabs-target-postgres 0.8.1"
 DAYS_A_REQUEST = 7
 
-LAUNCHER = '''
+LAUNCHER = """
 import sys
 import grpc
 from google.analytics import data_v1beta
-from google.analytics.data_v1beta.services.beta_analytics_data.transports import BetaAnalyticsDataGrpcTransport
+from google.analytics.data_v1beta.services.beta_analytics_data import transports
 
 target, real = sys.argv.pop(1), data_v1beta.BetaAnalyticsDataClient
 options = [("grpc.max_receive_message_length", -1)]
 
 def connect(credentials=None):
     channel = grpc.insecure_channel(target, options=options)
-    return real(transport=BetaAnalyticsDataGrpcTransport(channel=channel))
+    return real(transport=transports.BetaAnalyticsDataGrpcTransport(channel=channel))
 
 data_v1beta.BetaAnalyticsDataClient = connect
 import tap_ga4
 tap_ga4.main()
-'''
+"""
 
 
 def install() -> None:

@@ -1,4 +1,4 @@
-"""What the numbers were measured on, and how busy it was: a ratio survives a busy machine, a second does not."""
+"""What the numbers were measured on, and how busy it was: ratios survive a busy machine, seconds do not."""
 
 import os
 import platform

@@ -1,5 +1,6 @@
 """Run programs and account for them: wall clock, CPU of the process and its children, peak memory."""
 
+import contextlib
 import os
 import subprocess
 import time
@@ -43,7 +44,10 @@ def run_measured(
 
 
 def _start_pipeline(
-    commands: Sequence[Sequence[str]], errors: object, last_output: object, environment: Mapping[str, str] | None
+    commands: Sequence[Sequence[str]],
+    errors: object,
+    last_output: object,
+    environment: Mapping[str, str] | None,
 ) -> list[subprocess.Popen[bytes]]:
     processes: list[subprocess.Popen[bytes]] = []
     for number, command in enumerate(commands):
@@ -51,10 +55,35 @@ def _start_pipeline(
         target = last_output if number == len(commands) - 1 else subprocess.PIPE
         processes.append(
             subprocess.Popen(
-                list(command), stdin=source, stdout=target, stderr=errors, env={**os.environ, **(environment or {})}
+                list(command),
+                stdin=source,
+                stdout=target,
+                stderr=errors,
+                env={**os.environ, **(environment or {})},
             )
         )
         if number:
             # Only the reader may keep the pipe, or the writer never learns that it is gone.
             processes[-2].stdout.close()
     return processes
+
+
+def find_peak_rss(root: int) -> float:
+    """The largest peak memory in MB that any living descendant of process `root` has had."""
+    parents: dict[int, int] = {}
+    peaks: dict[int, float] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            lines = (entry / "status").read_text("utf-8").splitlines()
+            fields = dict(line.split(":", 1) for line in lines if ":" in line)
+            parents[int(entry.name)] = int(fields["PPid"])
+            peaks[int(entry.name)] = int(fields["VmHWM"].split()[0]) / 1024
+    return round(max((peak for pid, peak in peaks.items() if _descends(pid, root, parents)), default=0.0), 1)
+
+
+def _descends(pid: int, root: int, parents: Mapping[int, int]) -> bool:
+    while pid in parents:
+        pid = parents[pid]
+        if pid == root:
+            return True
+    return False

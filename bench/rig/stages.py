@@ -1,4 +1,4 @@
-"""Where the time of a sync goes: functions of the product, wrapped from outside, timed without their callees."""
+"""Where the time of a sync goes: the product's functions, wrapped from outside, timed without callees."""
 
 import threading
 import time

@@ -185,8 +185,9 @@ SELECT EXISTS (
 );
 
 -- name: create_login_role
--- Make a login role that may do nothing yet; the password is a SCRAM verifier.
-CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT PASSWORD {verifier};
+-- Make a login role that may do nothing yet, nor keep others out; the password is a SCRAM verifier.
+CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT
+    CONNECTION LIMIT 10 PASSWORD {verifier};
 
 -- name: change_role_password
 -- Replace the password of a login role.

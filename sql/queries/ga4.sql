@@ -28,16 +28,27 @@ ORDER BY property.property_id;
 SELECT slug FROM config.business_entity WHERE slug = ANY (%(entities)s::text[]);
 
 -- name: list_published_ranges
--- What is already published, as few ranges a property and report, since the given day.
+-- What a property and report needs no fetch of, as few ranges: final days, young days, days held back for long.
 SELECT
     property_id,
     report,
-    range_agg(daterange(report_date, report_date + 1)) AS published,
-    min(report_date) AS first_on,
-    min(report_date) FILTER (WHERE row_count > 0) AS first_filled_on
-FROM ops.partition_ledger
-WHERE published_at IS NOT NULL
-    AND property_id = ANY (%(property_ids)s::bigint[])
+    range_agg(daterange(report_date, report_date + 1)) FILTER (WHERE is_published AND NOT is_provisional) AS settled,
+    range_agg(daterange(report_date, report_date + 1)) FILTER (WHERE is_published AND is_provisional) AS provisional,
+    range_agg(daterange(report_date, report_date + 1)) FILTER (WHERE is_waiting) AS waiting,
+    min(report_date) FILTER (WHERE is_published) AS first_on,
+    min(report_date) FILTER (WHERE is_published AND row_count > 0) AS first_filled_on
+FROM (
+    SELECT
+        property_id,
+        report,
+        report_date,
+        row_count,
+        is_provisional,
+        published_at IS NOT NULL AS is_published,
+        held_at >= %(held_since)s AND held_at - fetched_at >= %(patience)s AS is_waiting
+    FROM ops.partition_ledger
+    WHERE property_id = ANY (%(property_ids)s::bigint[])
+) AS ledger
 GROUP BY property_id, report;
 
 -- name: open_run
@@ -76,6 +87,8 @@ FROM ops.sync_item AS item
 JOIN config.ga4_property AS property USING (property_id)
 WHERE item.run_id = %(run_id)s
     AND item.shard = %(shard)s
+    AND (%(property_ids)s::bigint[] IS NULL OR item.property_id = ANY (%(property_ids)s::bigint[]))
+    AND item.report = ANY (%(report_order)s::text[])
     AND (
         item.state IN ('planned', 'landed')
         OR (item.state = 'parked' AND item.not_before <= %(now)s)
@@ -89,7 +102,8 @@ ORDER BY
 
 -- name: split_item
 -- Keep the first half of an item; add_half adds the second.
-UPDATE ops.sync_item SET end_on = %(end_on)s, state = 'planned', updated_at = %(now)s
+UPDATE ops.sync_item
+SET end_on = %(end_on)s, state = 'planned', fetched_at = NULL, row_count = 0, updated_at = %(now)s
 WHERE item_id = %(item_id)s;
 
 -- name: add_half
@@ -154,27 +168,32 @@ SELECT pg_advisory_xact_lock(slice.lock_key)
 FROM (SELECT DISTINCT unnest(%(lock_keys)s::bigint[]) AS lock_key ORDER BY 1) AS slice;
 
 -- name: read_ledger
--- What is published now for the given partitions of one report.
+-- What is published now for the given partitions of one report; rows of another owner are never the same rows.
 SELECT
     ledger.property_id,
     ledger.report_date,
     ledger.row_count,
-    ledger.content_hash,
+    CASE WHEN ledger.entity_id = wanted.entity_id THEN ledger.content_hash END AS content_hash,
     ledger.is_provisional,
     ledger.fetched_at,
     ledger.published_at
 FROM ops.partition_ledger AS ledger
-JOIN unnest(%(property_ids)s::bigint[], %(dates)s::date[]) AS wanted (property_id, report_date)
+JOIN unnest(%(property_ids)s::bigint[], %(dates)s::date[], %(entity_ids)s::integer[])
+    AS wanted (property_id, report_date, entity_id)
     ON ledger.property_id = wanted.property_id AND ledger.report_date = wanted.report_date
 WHERE ledger.report = %(report)s;
 
 -- name: read_control_totals
--- The published control totals of the given partitions.
-SELECT total.property_id, total.report_date, {columns}
-FROM facts.fact_daily_totals AS total
+-- The published control totals of the given partitions; nulls where a day is published as one without rows.
+SELECT ledger.property_id, ledger.report_date, ledger.fetched_at, ledger.is_provisional, {columns}
+FROM ops.partition_ledger AS ledger
 JOIN unnest(%(property_ids)s::bigint[], %(dates)s::date[]) AS wanted (property_id, report_date)
-    ON total.property_id = wanted.property_id AND total.report_date = wanted.report_date
-WHERE total.report_date BETWEEN %(first_on)s AND %(last_on)s;
+    ON ledger.property_id = wanted.property_id AND ledger.report_date = wanted.report_date
+LEFT JOIN facts.fact_daily_totals AS total
+    ON total.property_id = ledger.property_id
+    AND total.report_date = ledger.report_date
+    AND total.report_date BETWEEN %(first_on)s AND %(last_on)s
+WHERE ledger.report = %(control)s AND ledger.published_at IS NOT NULL;
 
 -- name: delete_partitions
 -- Remove the published rows of the given partitions; the bounds let PostgreSQL skip other months.
@@ -238,11 +257,23 @@ ON CONFLICT (property_id, report, report_date) DO UPDATE SET
 -- name: clear_findings
 -- A partition checked again in the same run replaces what was found before.
 DELETE FROM quality.check_result AS result
-USING unnest(%(property_ids)s::bigint[]) AS again (property_id)
+USING unnest(%(property_ids)s::bigint[], %(first_ons)s::date[], %(last_ons)s::date[])
+    AS again (property_id, first_on, last_on)
 WHERE result.run_id = %(run_id)s
     AND result.table_name = %(table)s
     AND result.property_id = again.property_id
-    AND result.report_date BETWEEN %(first_on)s AND %(last_on)s;
+    AND result.report_date BETWEEN again.first_on AND again.last_on;
+
+-- name: clear_quarantine
+-- The rows of a partition checked again; a row without a day of its own is kept under `first/last`.
+DELETE FROM quality.quarantine AS kept
+USING unnest(%(property_ids)s::bigint[], %(first_ons)s::date[], %(last_ons)s::date[])
+    AS again (property_id, first_on, last_on)
+WHERE kept.run_id = %(run_id)s
+    AND kept.table_name = %(table)s
+    AND kept.property_id = again.property_id
+    AND kept.report_date >= to_char(again.first_on, 'YYYY-MM-DD')
+    AND kept.report_date < to_char(again.last_on + 1, 'YYYY-MM-DD');
 
 -- name: record_check_results
 -- One row a broken rule and partition.
@@ -288,7 +319,8 @@ FROM (
     FROM unnest(%(property_ids)s::bigint[]) AS wanted (property_id)
     JOIN ops.breaker AS breaker ON breaker.name = 'ga4:property:' || wanted.property_id
 ) AS gate
-WHERE property_id = ANY (%(property_ids)s::bigint[]) AND until > %(now)s;
+WHERE property_id = ANY (%(property_ids)s::bigint[]) AND until > %(now)s
+ORDER BY until;
 
 -- name: record_quota
 -- The last quota that a property's answers told.

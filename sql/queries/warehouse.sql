@@ -133,18 +133,70 @@ DELETE FROM ops.mart_definition;
 INSERT INTO ops.mart_definition (name, checksum, applied_at)
 VALUES (%(name)s, %(checksum)s, now());
 
--- name: grant_marts
--- Who reads the marts; row-level security behind them decides what they see.
-GRANT SELECT ON ALL TABLES IN SCHEMA marts TO steadfast_dashboard, steadfast_pipeline, steadfast_backup;
+-- name: list_unguarded_marts
+-- Views that read with the rights of their owner, for whom row-level security does not hold.
+SELECT class.relname
+FROM pg_class AS class
+WHERE class.relnamespace = 'marts'::regnamespace
+    AND class.relkind = 'v'
+    AND NOT EXISTS (
+        SELECT FROM pg_options_to_table(class.reloptions)
+        WHERE CASE option_name WHEN 'security_invoker' THEN option_value::boolean END
+    )
+ORDER BY class.relname;
 
--- name: may_roles_connect
--- Tell whether every role may reach this database.
-SELECT bool_and(has_database_privilege(rolname, current_database(), 'CONNECT'))
+-- name: grant_mart
+-- Who reads a mart; row-level security behind it decides what they see.
+GRANT SELECT ON {mart} TO steadfast_dashboard, steadfast_pipeline, steadfast_backup;
+
+-- name: grant_materialized_mart
+-- No row-level security reaches what is materialised, so it is not for readers.
+GRANT SELECT ON {mart} TO steadfast_pipeline, steadfast_backup;
+
+-- name: list_excess_rights
+-- What our roles may on this server beyond what we count on: roles outlive us and may be older than we are.
+SELECT
+    role.rolname,
+    excess.what
+FROM pg_roles AS role
+CROSS JOIN LATERAL (
+    VALUES
+        ('SUPERUSER', role.rolsuper),
+        ('CREATEROLE', role.rolcreaterole),
+        ('CREATEDB', role.rolcreatedb),
+        ('REPLICATION', role.rolreplication),
+        ('BYPASSRLS', role.rolbypassrls AND role.rolname <> 'steadfast_backup')
+) AS excess (what, is_given)
+WHERE excess.is_given
+    AND role.rolname IN (
+        'steadfast_pipeline',
+        'steadfast_receiver',
+        'steadfast_dashboard',
+        'steadfast_backend',
+        'steadfast_backup'
+    )
+UNION ALL
+SELECT
+    member.rolname,
+    'the rights of ' || granted.rolname
+FROM pg_auth_members AS membership
+JOIN pg_roles AS member ON member.oid = membership.member
+JOIN pg_roles AS granted ON granted.oid = membership.roleid
+WHERE member.rolname IN ('steadfast_receiver', 'steadfast_dashboard', 'steadfast_backend')
+    AND granted.rolname <> 'steadfast_dashboard'
+ORDER BY 1, 2;
+
+-- name: may_only_roles_connect
+-- Tell whether every role, and nobody else, may reach this database.
+SELECT
+    bool_and(has_database_privilege(rolname, current_database(), 'CONNECT'))
+    AND NOT has_database_privilege('public', current_database(), 'CONNECT, TEMPORARY')
 FROM pg_roles
 WHERE rolname IN ('steadfast_pipeline', 'steadfast_receiver', 'steadfast_dashboard', 'steadfast_backup');
 
 -- name: let_roles_connect
--- The database is closed to everybody else.
+-- Close the database to everybody else: a reader needs no temporary functions.
+REVOKE ALL ON DATABASE {database} FROM PUBLIC;
 GRANT CONNECT ON DATABASE {database} TO steadfast_receiver, steadfast_dashboard, steadfast_backup;
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO steadfast_pipeline;
 

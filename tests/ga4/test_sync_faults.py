@@ -161,7 +161,8 @@ def test_a_passing_server_error_is_tried_again(one_property, kind):
     one_property.inject(AGRICULTURE, kind, times=1)
     outcome = one_property.sync()
     assert outcome.failed == 0
-    assert len(one_property.pauses) == 1
+    # A reset cuts every request on the connection, so more than one may have to wait.
+    assert one_property.pauses
     assert_published(one_property, AGRICULTURE)
 
 

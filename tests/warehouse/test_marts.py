@@ -5,7 +5,7 @@ import pytest
 from steadfast.errors import ConfigError
 from steadfast.warehouse.marts import Mart, apply_marts, order_marts, read_marts
 
-BASE = Mart("base", "CREATE VIEW marts.base AS SELECT 1 AS one;\n")
+BASE = Mart("base", "CREATE VIEW marts.base WITH (security_invoker = true) AS SELECT 1 AS one;\n")
 TOP = Mart("a_top", "-- needs: base\nCREATE MATERIALIZED VIEW marts.a_top AS SELECT one FROM marts.base;\n")
 
 
@@ -46,7 +46,7 @@ def test_they_replace_what_was_there_once(database):
 
 
 def test_a_changed_file_changes_the_mart_and_keeps_it_readable(database):
-    changed = Mart("base", "CREATE VIEW marts.base AS SELECT 2 AS one, '%' AS sign;\n")
+    changed = Mart("base", BASE.text.replace("1 AS one", "2 AS one, '%' AS sign"))
     with database.connect() as connection:
         apply_marts(connection, in_order(TOP, BASE))
         apply_marts(connection, in_order(TOP, changed))

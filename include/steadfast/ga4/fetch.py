@@ -78,6 +78,19 @@ class Asking:
     slots: Slots
 
 
+def share_clients(open_client: Callable[[str], Ga4Client]) -> Callable[[str], Ga4Client]:
+    """Open one client a connection, for all threads: each has a token and a channel of its own."""
+    lock, clients = threading.Lock(), dict[str, Ga4Client]()
+
+    def find_client(connection_id: str) -> Ga4Client:
+        with lock:
+            if connection_id not in clients:
+                clients[connection_id] = open_client(connection_id)
+            return clients[connection_id]
+
+    return find_client
+
+
 class FetchPool:
     """Threads that read items; `events` yields what they find until nothing is left to read."""
 
@@ -235,12 +248,12 @@ def _answer_failure(
         asking.slots.lower(item.property_id)
     if treatment.parks:
         return _park(item, treatment, error, now, asking)
-    if treatment.opens_breaker:
-        asking.gates.open_breaker(item.property_id, now + timedelta(hours=BREAKER_HOURS), str(error))
-        return ItemStopped(item, error)
     if tries < treatment.tries:
         asking.pause(random.uniform(*treatment.wait_s))
         return None
+    if treatment.opens_breaker:
+        asking.gates.open_breaker(item.property_id, now + timedelta(hours=BREAKER_HOURS), str(error))
+        return ItemStopped(item, error)
     if treatment.splits_range and item.is_divisible:
         return ItemTooWide(item)
     not_before = error.until if isinstance(error, WaitUntil) else None

@@ -24,16 +24,20 @@ def record_findings(
     verdicts: Mapping[int, Verdict],
     now: datetime,
 ) -> None:
-    """Replace what this run found for the covered days by what it finds now."""
+    """Replace what this run found for the covered days by what it finds now.
+
+    What belongs to no covered day is told of the first one, so that it is replaced with the others.
+    """
     values = {"run_id": run_id, "table": report.table.name, "now": now}
     findings = [*survey.findings, *_describe_verdicts(verdicts, survey)]
     queries = load_queries("ga4")
-    bounds = {
+    covered = {
         "property_ids": [landed.item.property_id for landed in slices],
-        "first_on": min(landed.item.range.start for landed in slices),
-        "last_on": max(landed.item.range.end for landed in slices),
+        "first_ons": [landed.item.range.start for landed in slices],
+        "last_ons": [landed.item.range.end for landed in slices],
     }
-    connection.execute(queries["clear_findings"], {**values, **bounds})
+    connection.execute(queries["clear_findings"], {**values, **covered})
+    connection.execute(queries["clear_quarantine"], {**values, **covered})
     if findings:
         connection.execute(queries["record_check_results"], {**values, **_result_columns(findings, slices)})
     if survey.set_aside:
@@ -55,7 +59,7 @@ def _result_columns(findings: Sequence[Finding], slices: Sequence[Slice]) -> dic
     return {
         "entity_ids": [item.entity_id for item in items],
         "property_ids": [item.property_id for item in items],
-        "dates": [finding.day for finding in findings],
+        "dates": [finding.day or item.range.start for finding, item in zip(findings, items, strict=True)],
         "names": [finding.rule for finding in findings],
         "severities": [finding.severity for finding in findings],
         "failed_counts": [finding.failed_count for finding in findings],
@@ -68,7 +72,10 @@ def _row_columns(rows: Sequence[SetAside], slices: Sequence[Slice]) -> dict[str,
     return {
         "entity_ids": [item.entity_id for item in items],
         "property_ids": [item.property_id for item in items],
-        "dates": [row.day for row in rows],
+        "dates": [
+            str(row.day or f"{item.range.start}/{item.range.end}")
+            for row, item in zip(rows, items, strict=True)
+        ],
         "row_numbers": [row.row_number for row in rows],
         "contents": [json.dumps(row.content, default=str) for row in rows],
         "rules": [",".join(row.rules) for row in rows],

@@ -38,6 +38,7 @@ class Gates:
     def __init__(self, parked: Mapping[int, Parked] | None = None) -> None:
         self._lock = threading.Lock()
         self._parked = dict(parked or {})
+        self._out_of_quota: dict[int, Parked] = {}
         self._sizes: dict[int, dict[str, int]] = {}
         self._readings: dict[int, QuotaReading] = {}
         self._failures: Counter[int] = Counter()
@@ -59,14 +60,17 @@ class Gates:
             sizes = self._sizes[property_id] = enlarge_sizes(self._sizes.get(property_id, {}), reading)
             pace = decide_pace(reading, now, sizes)
             if pace.park_until:
-                self._parked[property_id] = Parked(pace.park_until, f"Quota nearly used up: {pace.reason}.")
+                self._wait_for_quota(property_id, pace.park_until, f"Quota nearly used up: {pace.reason}.")
             return pace
 
     def park(self, property_id: int, until: datetime, reason: str) -> None:
         """Leave the property alone: GA4 said that its quota is used up."""
         with self._lock:
-            self._parked[property_id] = Parked(until, reason)
+            self._wait_for_quota(property_id, until, reason)
             self._readings.setdefault(property_id, QuotaReading())
+
+    def _wait_for_quota(self, property_id: int, until: datetime, reason: str) -> None:
+        self._out_of_quota[property_id] = self._parked[property_id] = Parked(until, reason)
 
     def open_breaker(self, property_id: int, until: datetime, reason: str) -> None:
         """Leave the property alone: asking again before then cannot help."""
@@ -89,7 +93,7 @@ class Gates:
             breakers, self._unsaved_breakers = self._unsaved_breakers, {}
             healthy = self._answered - self._failures.keys() - breakers.keys()
             self._answered = set()
-            parked = dict(self._parked)
+            parked = dict(self._out_of_quota)
         with connection.transaction(), connection.cursor() as cursor:
             rows = [_quota_values(p, reading, parked.get(p), now) for p, reading in sorted(readings.items())]
             cursor.executemany(load_queries("ga4")["record_quota"], rows)

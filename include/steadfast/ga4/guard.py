@@ -7,10 +7,10 @@ about 3 %, at times 7 %, so a narrow band would only cry wolf.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
-from steadfast.ga4.reports import CONTROL, Grain, Report
+from steadfast.ga4.reports import CONTROL, Report
 
 SHARE_OF_ROWS = 0.5
 """Fewer rows than this share of the published partition is a collapse."""
@@ -21,6 +21,10 @@ TOTAL_TO_JUDGE = 100
 TOTAL_TO_COMPARE = 1000
 """Below this daily total the estimates are too coarse to compare narrowly."""
 WARN_SHARE = 0.05
+SAME_FETCH = timedelta(hours=2)
+"""A day that still grows is not smaller than totals fetched so much earlier, and may well be larger."""
+VITALS = ("sessions", "eventCount")
+"""What the control report itself is judged by."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,19 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Control:
+    """The published control totals of a day, by API name."""
+
+    totals: Mapping[str, float]
+    fetched_at: datetime
+    is_provisional: bool
+
+    def is_older_than(self, fetched: Fetched) -> bool:
+        """Tell whether the day may have grown between the two fetches."""
+        return self.is_provisional and fetched.fetched_at - self.fetched_at > SAME_FETCH
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Publish what was fetched; keep what is published because it is the same or newer; or hold back."""
 
@@ -69,7 +86,7 @@ def judge_partition(
     report: Report,
     fetched: Fetched,
     ledger: Ledger | None,
-    control: Mapping[str, float] | None,
+    control: Control | None,
     replay: Replay | None = None,
 ) -> Verdict:
     """Decide over one partition; `control` holds the published totals of the same day, if any.
@@ -90,53 +107,74 @@ def judge_partition(
     return Verdict("publish", "checks passed", flags, delta)
 
 
-def measure_delta(report: Report, fetched: Fetched, control: Mapping[str, float] | None) -> float | None:
+def measure_delta(report: Report, fetched: Fetched, control: Control | None) -> float | None:
     """Relative difference of the first control metric from its total; None if there is nothing to compare."""
+    if control is None or control.is_older_than(fetched):
+        return None
     for metric in report.control:
-        total = (control or {}).get(metric, 0.0)
+        total = control.totals.get(metric, 0.0)
         if total:
             return (fetched.sums.get(metric, 0.0) - total) / total
     return None
 
 
 def _object_to_broken_rules(
-    report: Report, fetched: Fetched, ledger: Ledger | None, control: Mapping[str, float] | None
+    report: Report, fetched: Fetched, ledger: Ledger | None, control: Control | None
 ) -> str:
     return "; ".join(fetched.broken)
 
 
 def _object_to_lost_rows(
-    report: Report, fetched: Fetched, ledger: Ledger | None, control: Mapping[str, float] | None
+    report: Report, fetched: Fetched, ledger: Ledger | None, control: Control | None
 ) -> str:
     before = ledger.row_count if ledger and ledger.row_count else 0
     if before >= ROWS_TO_JUDGE and fetched.row_count < SHARE_OF_ROWS * before:
         return f"collapse: {fetched.row_count} rows where {before} are published"
-    if before and not fetched.row_count:
+    if before and not fetched.row_count and not _is_tiny(report, control):
         return f"GA4 answers without rows where {before} are published"
     return ""
 
 
-def _object_to_missing_sums(
-    report: Report, fetched: Fetched, ledger: Ledger | None, control: Mapping[str, float] | None
+def _is_tiny(report: Report, control: Control | None) -> bool:
+    """A handful of visits may be restated to none, as spam or below a privacy threshold."""
+    metrics = report.control or VITALS
+    return control is not None and all(control.totals.get(metric, 0.0) < TOTAL_TO_JUDGE for metric in metrics)
+
+
+def _object_to_lost_totals(
+    report: Report, fetched: Fetched, ledger: Ledger | None, control: Control | None
 ) -> str:
-    if report.name == CONTROL or report.grain != Grain.DAY or "thresholded" in fetched.flags:
+    """The control report has one row a day whatever happens: its collapse shows in its numbers."""
+    if report.name != CONTROL or control is None:
+        return ""
+    for metric in VITALS:
+        before, found = control.totals.get(metric, 0.0), fetched.sums.get(metric, 0.0)
+        if before >= TOTAL_TO_JUDGE and found < SHARE_OF_ROWS * before:
+            return f"collapse: {found:g} {metric} where {before:g} are published"
+    return ""
+
+
+def _object_to_missing_sums(
+    report: Report, fetched: Fetched, ledger: Ledger | None, control: Control | None
+) -> str:
+    if control is None or "thresholded" in fetched.flags:
         return ""
     for metric in report.control:
-        total = (control or {}).get(metric, 0.0)
-        found = fetched.sums.get(metric, 0.0)
+        total, found = control.totals.get(metric, 0.0), fetched.sums.get(metric, 0.0)
         if total >= TOTAL_TO_JUDGE and found < SHARE_OF_CONTROL * total:
             return f"collapse: {found:g} {metric} where the control total is {total:g}"
     return ""
 
 
 def _object_to_control_difference(
-    report: Report, fetched: Fetched, ledger: Ledger | None, control: Mapping[str, float] | None
+    report: Report, fetched: Fetched, ledger: Ledger | None, control: Control | None
 ) -> str:
-    if "thresholded" in fetched.flags:
+    if control is None or "thresholded" in fetched.flags:
         return ""
     for metric, share in report.control.items():
-        total = (control or {}).get(metric, 0.0)
-        found = fetched.sums.get(metric, 0.0)
+        total, found = control.totals.get(metric, 0.0), fetched.sums.get(metric, 0.0)
+        if found > total and control.is_older_than(fetched):
+            continue
         if total >= TOTAL_TO_COMPARE and abs(found - total) > share * total:
             return (
                 f"{found:g} {metric} differ from the control total {total:g} "
@@ -153,11 +191,12 @@ def _is_same(fetched: Fetched, ledger: Ledger) -> bool:
     )
 
 
-Guard = Callable[[Report, Fetched, Ledger | None, Mapping[str, float] | None], str]
+Guard = Callable[[Report, Fetched, Ledger | None, Control | None], str]
 
 GUARDS: tuple[Guard, ...] = (
     _object_to_broken_rules,
     _object_to_lost_rows,
+    _object_to_lost_totals,
     _object_to_missing_sums,
     _object_to_control_difference,
 )

@@ -59,9 +59,16 @@ def retryable_classes() -> list[str]:
     return sorted({kind.__name__ for kind in found})
 
 
-def claim_items(connection: Connection[Any], run_id: int, shard: int, now: datetime) -> list[Item]:
-    """What the shard still has to do, in the order to do it."""
+def claim_items(
+    connection: Connection[Any],
+    run_id: int,
+    shard: int,
+    now: datetime,
+    property_ids: Sequence[int] | None = None,
+) -> list[Item]:
+    """What the shard, or some properties of it, still have to do, in the order to do it."""
     values = {
+        "property_ids": property_ids,
         "run_id": run_id,
         "shard": shard,
         "now": now,
@@ -132,6 +139,14 @@ def record_decided(connection: Connection[Any], decided: Sequence[Decided], now:
         "now": now,
     }
     connection.execute(load_queries("ga4")["mark_published"], values)
+
+
+def report_missing_pages(item: Item) -> SourceUnavailable:
+    """The answer for landed pages that are damaged, or gone before they were published."""
+    return SourceUnavailable(
+        f"The landed pages of {item.report_name} for property {item.property_id} between {item.range.start} "
+        f"and {item.range.end} are damaged or incomplete; the published rows stay, the days are read again."
+    )
 
 
 def report_repeated_keys(item: Item) -> SourceUnavailable:

@@ -12,7 +12,7 @@ from typing import Any
 import zstandard
 from psycopg import Connection
 
-from steadfast.ga4.items import Item
+from steadfast.ga4.items import Item, report_missing_pages
 from steadfast.warehouse.queries import load_queries
 
 LEVEL = 3
@@ -65,17 +65,25 @@ def mark_landed(connection: Connection[Any], slices: Sequence[Slice], now: datet
 
 
 def read_bodies(connection: Connection[Any], landed: Slice) -> Iterator[bytes]:
-    """The pages of a slice in order, one in memory at a time."""
-    unpack = zstandard.ZstdDecompressor().decompress
+    """The pages of a slice in order, one in memory at a time; SourceUnavailable when one is damaged."""
+    for packed in _read_packed(connection, landed):
+        try:
+            body = zstandard.ZstdDecompressor().decompress(packed)
+        except zstandard.ZstdError as error:
+            raise report_missing_pages(landed.item) from error
+        yield body
+
+
+def _read_packed(connection: Connection[Any], landed: Slice) -> Iterator[bytes]:
     if landed.packed is not None:
-        yield from (unpack(packed) for packed in landed.packed)
+        yield from landed.packed
         return
     values = {"item_id": landed.item.item_id, "fetched_at": landed.fetched_at}
     with connection.cursor(name=f"pages_{landed.item.item_id}") as cursor:
         cursor.itersize = 1
         cursor.execute(load_queries("ga4")["read_pages"], values)
         for (packed,) in cursor:
-            yield unpack(packed)
+            yield packed
 
 
 def _page_values(page: Page) -> dict[str, Any]:

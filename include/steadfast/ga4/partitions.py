@@ -12,7 +12,7 @@ from psycopg import Connection, sql
 
 from steadfast.ga4.chunks import Chunk, partition_key
 from steadfast.ga4.decode import DATE_COLUMN
-from steadfast.ga4.guard import Fetched, Ledger, Verdict
+from steadfast.ga4.guard import Control, Fetched, Ledger, Verdict
 from steadfast.ga4.items import Item
 from steadfast.ga4.reports import CONTROL, REPORTS, Grain, Report, column_name
 from steadfast.warehouse.queries import load_queries
@@ -44,24 +44,28 @@ def read_ledger(
     connection: Connection[Any], report: Report, partitions: Sequence[Partition]
 ) -> dict[tuple[int, date], Ledger]:
     """What is published of the given partitions."""
-    values = {**_places(partitions), "report": report.name}
+    values = {**_places(partitions), **_owners(partitions), "report": report.name}
     rows = connection.execute(load_queries("ga4")["read_ledger"], values)
     return {(property_id, day): Ledger(*rest) for property_id, day, *rest in rows}
 
 
 def read_control(
     connection: Connection[Any], report: Report, partitions: Sequence[Partition]
-) -> dict[tuple[int, date], dict[str, float]]:
-    """Published control totals of the given partitions, by API name; none for the control report itself."""
-    if report.name == CONTROL or report.grain is not Grain.DAY or not report.control or not partitions:
+) -> dict[tuple[int, date], Control]:
+    """Published control totals of the given days; none for weeks and months."""
+    if report.grain is not Grain.DAY or not partitions:
         return {}
     metrics = REPORTS[CONTROL].metrics
     columns = sql.SQL(", ").join(sql.Identifier("total", column_name(metric)) for metric in metrics)
     query = load_queries("ga4")["read_control_totals"].format(columns=columns)
-    rows = connection.execute(query, {**_places(partitions), **_bounds(partitions)})
+    rows = connection.execute(query, {**_places(partitions), **_bounds(partitions), "control": CONTROL})
     return {
-        (property_id, day): dict(zip(metrics, map(float, totals), strict=True))
-        for property_id, day, *totals in rows
+        (property_id, day): Control(
+            dict(zip(metrics, (float(total or 0) for total in totals), strict=True)),
+            fetched_at,
+            is_provisional,
+        )
+        for property_id, day, fetched_at, is_provisional, *totals in rows
     }
 
 
@@ -74,8 +78,8 @@ def delete_partitions(connection: Connection[Any], report: Report, partitions: S
 
 def copy_chunk(
     connection: Connection[Any], run_id: int, report: Report, chunk: Chunk, partitions: Sequence[Partition]
-) -> None:
-    """COPY the chunk's rows of the given partitions, month by month.
+) -> int:
+    """COPY the chunk's rows of the given partitions, month by month; return how many.
 
     PostgreSQL refuses COPY into a table with row-level security; a month's own table has none.
     """
@@ -90,6 +94,7 @@ def copy_chunk(
         chosen = rows.filter(pa.array(is_wanted & (months == np.datetime64(month, "M"))))
         if chosen.num_rows:
             _copy_rows(connection, f"{report.table.name}_{month:%Y_%m}", chosen)
+    return int(is_wanted.sum())
 
 
 def _copy_rows(connection: Connection[Any], table: str, rows: pa.Table) -> None:

@@ -2,7 +2,7 @@
 
 The window comes first: the days GA4 may still restate. A scheduled run then fills the holes of the
 ledger, newest first, until the property's token budget is spent. A new property and a new report are
-nothing but holes, so they need no code of their own.
+nothing but holes, so they need no code of their own; so is a day whose last fetch came too early to be final.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +15,11 @@ from psycopg.rows import dict_row
 
 from steadfast.errors import ConfigError
 from steadfast.ga4.quota import estimate_tokens
-from steadfast.ga4.reports import CONTROL, DEFAULT_REPORTS, REPORTS, Report
+from steadfast.ga4.reports import CONTROL, DEFAULT_REPORTS, REPORTS, Grain, Report
 from steadfast.ga4.windows import (
     DateRange,
     covered_periods,
+    is_settled,
     missing_ranges,
     newest_full_day,
     sync_window,
@@ -27,6 +28,13 @@ from steadfast.warehouse.queries import load_queries
 
 EMPTY_DAYS_BEFORE_START = 60
 """After so many empty days going back, a property is taken not to have existed before."""
+
+FIRST_DAY = date(2015, 8, 14)
+"""GA4 refuses a request that begins before this day."""
+
+HELD_PATIENCE = timedelta(days=3)
+HELD_PAUSE = timedelta(days=7)
+"""A hole that was held back again and again for so long waits so long: asking daily would only mail daily."""
 
 TWO_SHARDS_FROM = 20
 """Fewer properties than this are not worth a second task."""
@@ -72,11 +80,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Published:
-    """The days of one report that are in the warehouse."""
+    """The days of one report that are in the warehouse, and those that wait because they were held back."""
 
-    days: frozenset[date]
-    first_on: date
+    settled: frozenset[date]
+    provisional: frozenset[date]
+    waiting: frozenset[date]
+    first_on: date | None
     first_filled_on: date | None
+
+    def needs_no_fetch(self, day: date, grain: Grain, zone: str, now: datetime) -> bool:
+        """Tell whether the day is final, cannot be final yet, or has been held back for long."""
+        if day in self.settled or day in self.waiting:
+            return True
+        return day in self.provisional and not is_settled(grain, day, zone, now)
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,7 @@ def plan_run(
         if shards:
             return PlannedRun(run_id, shards)
         targets = _read_targets(connection, request)
-        published = _read_published(connection, targets) if _fills_holes(request) else {}
+        published = _read_published(connection, targets, now) if _fills_holes(request) else {}
         shard_of = assign_shards([target.property_id for target in targets], properties_per_shard)
         with connection.cursor().copy(queries["copy_items"]) as copy:
             for target in targets:
@@ -129,23 +145,23 @@ def plan_target(
     reports = [REPORTS[name] for name in _wanted_reports(target, request)]
     if window is not None:
         for report in reports:
-            yield from _items(target, report, covered_periods(report.grain, window, newest), False)
+            yield from _items(target, report, _periods(report, window, newest), False)
     if _fills_holes(request):
-        yield from _plan_holes(target, reports, window, newest, published)
+        yield from _plan_holes(target, reports, window, now, published)
 
 
 def _plan_holes(
     target: Target,
     reports: Sequence[Report],
     window: DateRange | None,
-    newest: date,
+    now: datetime,
     published: Mapping[tuple[int, str], Published],
 ) -> Iterator[PlannedItem]:
     budget = target.token_budget
     holes = [
         item
         for report in reports
-        for item in _items(target, report, _hole_days(target, report, window, newest, published), True)
+        for item in _items(target, report, _hole_days(target, report, window, now, published), True)
     ]
     for item in sorted(holes, key=lambda item: item.range.end, reverse=True):
         budget -= estimate_tokens(REPORTS[item.report], item.range.day_count)
@@ -158,22 +174,29 @@ def _hole_days(
     target: Target,
     report: Report,
     window: DateRange | None,
-    newest: date,
+    now: datetime,
     published: Mapping[tuple[int, str], Published],
 ) -> list[date]:
+    newest = newest_full_day(now, target.time_zone)
     start = _history_start(target, published.get((target.property_id, CONTROL)))
     if start > newest:
         return []
-    expected = covered_periods(report.grain, DateRange(start, newest), newest)
-    in_window = set(covered_periods(report.grain, window, newest)) if window else set()
+    in_window = set(_periods(report, window, newest)) if window else set()
+    expected = [day for day in _periods(report, DateRange(start, newest), newest) if day not in in_window]
     known = published.get((target.property_id, report.name))
-    present = known.days if known else frozenset()
-    return [day for day in expected if day not in present and day not in in_window]
+    if known is None:
+        return expected
+    zone = target.time_zone
+    return [day for day in expected if not known.needs_no_fetch(day, report.grain, zone, now)]
+
+
+def _periods(report: Report, dates: DateRange, newest: date) -> list[date]:
+    return [period for period in covered_periods(report.grain, dates, newest) if period >= FIRST_DAY]
 
 
 def _history_start(target: Target, control: Published | None) -> date:
     """Going back ends where the property had been empty for long."""
-    if control is None or control.first_filled_on is None:
+    if control is None or control.first_on is None or control.first_filled_on is None:
         return target.backfill_start_on
     if (control.first_filled_on - control.first_on).days >= EMPTY_DAYS_BEFORE_START:
         return max(target.backfill_start_on, control.first_on)
@@ -225,18 +248,24 @@ def _read_targets(connection: Connection[Any], request: RunRequest) -> list[Targ
 
 
 def _read_published(
-    connection: Connection[Any], targets: Sequence[Target]
+    connection: Connection[Any], targets: Sequence[Target], now: datetime
 ) -> dict[tuple[int, str], Published]:
-    query = load_queries("ga4")["list_published_ranges"]
-    rows = connection.execute(query, {"property_ids": [target.property_id for target in targets]})
+    values = {
+        "property_ids": [target.property_id for target in targets],
+        "held_since": now - HELD_PAUSE,
+        "patience": HELD_PATIENCE,
+    }
+    rows = connection.execute(load_queries("ga4")["list_published_ranges"], values)
     return {
-        (property_id, report): Published(frozenset(_days(ranges)), first_on, first_filled_on)
-        for property_id, report, ranges, first_on, first_filled_on in rows
+        (property_id, report): Published(
+            frozenset(_days(settled)), frozenset(_days(provisional)), frozenset(_days(waiting)), *firsts
+        )
+        for property_id, report, settled, provisional, waiting, *firsts in rows
     }
 
 
 def _days(ranges: Any) -> Iterator[date]:
-    for range_ in ranges:
+    for range_ in ranges or ():
         yield from (range_.lower + timedelta(n) for n in range((range_.upper - range_.lower).days))
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from steadfast.errors import QualityError, SteadfastError
+from steadfast.errors import QualityError, SourceUnavailable, SteadfastError
 from steadfast.ga4.chunks import Chunk, FrameCheck, read_chunks
 from steadfast.ga4.findings import record_findings
 from steadfast.ga4.guard import Fetched, Ledger, Replay, Verdict, judge_partition
-from steadfast.ga4.items import Decided, record_decided, report_repeated_keys
+from steadfast.ga4.items import Decided, record_decided, report_missing_pages, report_repeated_keys
 from steadfast.ga4.landing import Slice, read_bodies
 from steadfast.ga4.partitions import (
     Partition,
@@ -52,11 +52,11 @@ def publish_batch(
     try:
         with connection.transaction():
             survey, chunks = _survey(connection, batch, check)
-        repeated = {n for n in range(len(batch.slices)) if survey.repeats_keys(n)}
-        partitions = [p for p in _list_partitions(batch, survey) if p.slice_no not in repeated]
+        spoiled = _find_spoiled(batch, survey)
+        partitions = [p for p in _list_partitions(batch, survey) if p.slice_no not in spoiled]
         _ensure_months(connection, batch.report, partitions)
-        return _swap(connection, batch, survey, chunks, partitions, repeated, now)
-    except (psycopg.errors.UniqueViolation, psycopg.DataError, SteadfastError) as error:
+        return _swap(connection, batch, survey, chunks, partitions, spoiled, now)
+    except (psycopg.IntegrityError, psycopg.DataError, SteadfastError) as error:
         return _publish_singly(connection, batch, check, now, error)
 
 
@@ -82,7 +82,7 @@ def _swap(
     survey: Survey,
     chunks: Callable[[], Iterable[Chunk]],
     partitions: Sequence[Partition],
-    repeated: set[int],
+    spoiled: Mapping[int, SteadfastError],
     now: datetime,
 ) -> list[Decided]:
     with connection.transaction():
@@ -90,13 +90,42 @@ def _swap(
         verdicts = _judge(connection, batch, partitions)
         publish = [p for p in partitions if verdicts[p.key].action == "publish"]
         delete_partitions(connection, batch.report, publish)
-        for chunk in chunks() if publish else ():
-            copy_chunk(connection, batch.run_id, batch.report, chunk, publish)
+        _copy_chunks(connection, batch, chunks, publish)
         record_ledger(connection, batch.run_id, batch.report, partitions, verdicts, now)
         record_findings(connection, batch.run_id, batch.report, batch.slices, survey, verdicts, now)
-        decided = _decide_items(batch, partitions, verdicts, repeated)
+        decided = _decide_items(batch, partitions, verdicts, spoiled)
         record_decided(connection, decided, now)
     return decided
+
+
+def _copy_chunks(
+    connection: Connection[Any],
+    batch: Batch,
+    chunks: Callable[[], Iterable[Chunk]],
+    publish: Sequence[Partition],
+) -> None:
+    """COPY what was judged, and nothing less: the pages are read a second time for it."""
+    judged = sum(p.fetched.row_count for p in publish)
+    copied = sum(
+        copy_chunk(connection, batch.run_id, batch.report, chunk, publish)
+        for chunk in (chunks() if publish else ())
+    )
+    if copied != judged:
+        raise SourceUnavailable(
+            f"{copied} of {judged} rows of {batch.report.name} were still landed when they were published; "
+            "the published rows stay and the days are read again."
+        )
+
+
+def _find_spoiled(batch: Batch, survey: Survey) -> dict[int, SteadfastError]:
+    """Slices that must be fetched again before anything can be said of their days."""
+    spoiled: dict[int, SteadfastError] = {}
+    for slice_no, landed in enumerate(batch.slices):
+        if not survey.is_complete(slice_no):
+            spoiled[slice_no] = report_missing_pages(landed.item)
+        elif survey.repeats_keys(slice_no):
+            spoiled[slice_no] = report_repeated_keys(landed.item)
+    return spoiled
 
 
 def _publish_singly(
@@ -153,16 +182,17 @@ def _judge(connection: Connection[Any], batch: Batch, partitions: Sequence[Parti
 
 
 def _decide_items(
-    batch: Batch, partitions: Sequence[Partition], verdicts: Mapping[int, Verdict], repeated: set[int]
+    batch: Batch,
+    partitions: Sequence[Partition],
+    verdicts: Mapping[int, Verdict],
+    spoiled: Mapping[int, SteadfastError],
 ) -> list[Decided]:
     held: dict[int, list[str]] = {}
     for p in partitions:
         if verdicts[p.key].action == "hold":
             held.setdefault(p.slice_no, []).append(f"{p.day}: {verdicts[p.key].reason}")
     return [
-        _decide_failed(landed, report_repeated_keys(landed.item))
-        if n in repeated
-        else _decide_item(landed, held.get(n, []))
+        _decide_failed(landed, spoiled[n]) if n in spoiled else _decide_item(landed, held.get(n, []))
         for n, landed in enumerate(batch.slices)
     ]
 

@@ -12,10 +12,11 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from steadfast.ga4.chunks import Chunk, FrameCheck
+from steadfast.ga4.chunks import CellDamage, Chunk, FrameCheck
 from steadfast.ga4.decode import DATE_COLUMN
 from steadfast.ga4.landing import Slice
 from steadfast.ga4.reports import Report
@@ -26,13 +27,14 @@ TOLD_BY_DAMAGE = ("cell_readable", "key_present")
 QUARANTINED_PER_RULE = 1000
 """More rows of one rule and chunk say nothing new; the count in the check result is complete."""
 
-DAMAGE_SEVERITY = {"text_repaired": "warning", "date_is_other": "warning"}
+LOST_DAY = "date_is_other"
+DAMAGE_SEVERITY = {"text_repaired": "warning", LOST_DAY: "warning"}
 """A repaired text keeps its numbers; an "(other)" date is Google's remainder. The rest is critical."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule that rows of one partition break; `day` is None where the row has no date."""
+    """One rule that rows of one partition break; `day` is None for rows of no day that was asked for."""
 
     slice_no: int
     day: date | None
@@ -44,13 +46,23 @@ class Finding:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A row as it came, and the rules it breaks."""
+    """A row as it came, and the rules it breaks; `day` is None for a row of no day that was asked for."""
 
     slice_no: int
-    day: str
+    day: date | None
     row_number: int
     content: Mapping[str, Any]
     rules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """Rows of one chunk that break one rule."""
+
+    rule: str
+    severity: str
+    detail: str
+    rows: npt.NDArray[np.int64]
 
 
 @dataclass
@@ -61,6 +73,8 @@ class Survey:
     sums: dict[tuple[int, date], dict[str, float]] = field(default_factory=dict)
     digests: dict[tuple[int, date], list[bytes]] = field(default_factory=lambda: defaultdict(list))
     flags: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    missing_rows: dict[int, int] = field(default_factory=dict)
+    """Rows that the pages of a slice announce and do not hold; no entry for a slice without pages."""
     findings: list[Finding] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
 
@@ -69,12 +83,22 @@ class Survey:
         return sha256(b"".join(self.digests.get((slice_no, day), []))).digest()
 
     def broken(self, slice_no: int, day: date) -> tuple[str, ...]:
-        """Sentences of the critical rules that rows of the partition break."""
+        """Sentences of the critical rules that rows of the partition, or rows of no partition, break.
+
+        A day without rows, beside rows that lost their day, is not known to be empty.
+        """
+        is_bare = (slice_no, day) not in self.row_counts
         return tuple(
             finding.detail
             for finding in self.findings
-            if (finding.slice_no, finding.day, finding.severity) == (slice_no, day, "critical")
+            if finding.slice_no == slice_no
+            and finding.day in (day, None)
+            and (finding.severity == "critical" or (is_bare and finding.rule == LOST_DAY))
         )
+
+    def is_complete(self, slice_no: int) -> bool:
+        """Tell whether all pages of the slice were there."""
+        return self.missing_rows.get(slice_no) == 0
 
     def repeats_keys(self, slice_no: int) -> bool:
         """Tell whether a key came twice: the sign of a report that changed between two pages."""
@@ -87,61 +111,61 @@ def survey_chunk(
     """Add what one chunk says to the survey."""
     for slice_no, heads in chunk.heads.items():
         survey.flags[slice_no].update(flag for head in heads for flag in head.flags)
+        missing = survey.missing_rows.get(slice_no, heads[0].row_count)
+        survey.missing_rows[slice_no] = missing - sum(head.page_rows for head in heads)
     for key, digests in chunk.digests.items():
         survey.digests[key] += digests
     _count_partitions(survey, chunk, report)
-    broken = dict(_check(chunk, report, check))
-    broken.update(_group_damages(chunk))
-    outside = _find_outside_range(chunk, slices)
+    is_outside = _find_outside_range(chunk, slices)
+    broken = [*_find_breaches(chunk, report, check), *_group_damages(chunk)]
+    outside = np.flatnonzero(is_outside)
     if len(outside):
-        broken["date_in_range", "critical", DATE_COLUMN, "GA4 answered days that were not asked for"] = (
-            outside
+        broken.append(
+            Breach("date_in_range", "critical", "GA4 answered days that were not asked for", outside)
         )
     if broken:
-        _record_findings(survey, chunk, broken)
+        _record_findings(survey, chunk, broken, is_outside)
 
 
-def _check(
-    chunk: Chunk, report: Report, check: FrameCheck
-) -> Iterator[tuple[tuple[str, str, str, str], Any]]:
+def _find_breaches(chunk: Chunk, report: Report, check: FrameCheck) -> Iterator[Breach]:
+    """Broken rules, told slice by slice: what the rows of one entity hold is not for another to read."""
+    frame, slice_nos = chunk.frame(report), chunk.table["slice_no"].to_numpy()
+    touched = {int(n) for rule in check(report.table, frame) for n in np.unique(slice_nos[rule.rows])}
     damaged = np.array([cell.row for cell in chunk.damages], np.int64)
-    for rule in check(report.table, chunk.frame(report)):
-        rows = np.setdiff1d(rule.rows, damaged) if rule.name in TOLD_BY_DAMAGE else rule.rows
-        if len(rows):
-            yield (rule.name, rule.severity, rule.column, rule.detail), rows
+    for slice_no in sorted(touched):
+        own = np.flatnonzero(slice_nos == slice_no)
+        for rule in check(report.table, frame.iloc[own].reset_index(drop=True)):
+            rows = own[rule.rows]
+            rows = np.setdiff1d(rows, damaged) if rule.name in TOLD_BY_DAMAGE else rows
+            if len(rows):
+                yield Breach(rule.name, rule.severity, rule.detail, rows)
 
 
-def _is_critical(rule: str) -> bool:
-    return DAMAGE_SEVERITY.get(rule, "critical") == "critical"
-
-
-def _group_damages(chunk: Chunk) -> dict[tuple[str, str, str, str], Any]:
-    grouped: dict[tuple[str, str], list[Any]] = defaultdict(list)
+def _group_damages(chunk: Chunk) -> Iterator[Breach]:
+    slice_nos = chunk.table["slice_no"].to_numpy()
+    grouped: dict[tuple[int, str, str], list[CellDamage]] = defaultdict(list)
     for cell in chunk.damages:
-        grouped[cell.damage.rule, cell.damage.column].append(cell)
-    return {
-        (
-            rule,
-            DAMAGE_SEVERITY.get(rule, "critical"),
-            column,
-            _describe_damage(rule, column, cells),
-        ): np.array([cell.row for cell in cells], np.int64)
-        for (rule, column), cells in grouped.items()
-    }
+        grouped[int(slice_nos[cell.row]), cell.damage.rule, cell.damage.column].append(cell)
+    for (_, rule, column), cells in grouped.items():
+        rows = np.array([cell.row for cell in cells], np.int64)
+        severity = DAMAGE_SEVERITY.get(rule, "critical")
+        yield Breach(rule, severity, _describe_damage(rule, column, cells), rows)
 
 
-def _describe_damage(rule: str, column: str, cells: Sequence[Any]) -> str:
+def _describe_damage(rule: str, column: str, cells: Sequence[CellDamage]) -> str:
     shown = ", ".join(repr(cell.damage.text[:60]) for cell in cells[:3])
     return f"{column}: {len(cells)} cells are {rule.replace('_', ' ')}: {shown}"
 
 
-def _find_outside_range(chunk: Chunk, slices: Sequence[Slice]) -> Any:
+def _find_outside_range(chunk: Chunk, slices: Sequence[Slice]) -> npt.NDArray[np.bool_]:
+    """Tell for every row whether it has a day that its slice does not cover."""
     days = pc.fill_null(chunk.table[DATE_COLUMN].cast(pa.int32()), -1).to_numpy()
     slice_nos = chunk.table["slice_no"].to_numpy()
     epoch = date(1970, 1, 1)
     first = np.array([(s.item.range.start - epoch).days for s in slices])[slice_nos]
     last = np.array([(s.item.range.end - epoch).days for s in slices])[slice_nos]
-    return np.flatnonzero((days >= 0) & ((days < first) | (days > last)))
+    is_outside: npt.NDArray[np.bool_] = (days >= 0) & ((days < first) | (days > last))
+    return is_outside
 
 
 def _count_partitions(survey: Survey, chunk: Chunk, report: Report) -> None:
@@ -160,29 +184,39 @@ def _count_partitions(survey: Survey, chunk: Chunk, report: Report) -> None:
             sums[api_name] += float(row[f"{name}_sum"] or 0)
 
 
-def _record_findings(survey: Survey, chunk: Chunk, broken: Mapping[tuple[str, str, str, str], Any]) -> None:
+def _record_findings(
+    survey: Survey, chunk: Chunk, broken: Sequence[Breach], is_outside: npt.NDArray[np.bool_]
+) -> None:
+    days = pc.if_else(pa.array(is_outside), pa.scalar(None, pa.date32()), chunk.table[DATE_COLUMN])
+    places = pa.table({"slice_no": chunk.table["slice_no"], "day": days})
     rules_of_row: dict[int, list[str]] = defaultdict(list)
-    for (name, severity, _, detail), rows in broken.items():
-        places = chunk.table.select(["slice_no", DATE_COLUMN]).take(pa.array(rows))
-        for place, count in _count_places(places).items():
-            survey.findings.append(Finding(*place, name, severity, count, detail))
-        if severity == "critical" or name.startswith("date_"):
-            for row in rows[:QUARANTINED_PER_RULE].tolist():
-                rules_of_row[row].append(name)
+    for breach in broken:
+        for place, count in _count_places(places.take(pa.array(breach.rows))).items():
+            survey.findings.append(Finding(*place, breach.rule, breach.severity, count, breach.detail))
+        if breach.severity == "critical" or breach.rule.startswith("date_"):
+            for row in breach.rows[:QUARANTINED_PER_RULE].tolist():
+                rules_of_row[row].append(breach.rule)
     raw = {(cell.row, cell.damage.column): cell.damage.text for cell in chunk.damages}
-    aside = chunk.table.take(pa.array(sorted(rules_of_row), pa.int64())).to_pylist()
-    for position, content in zip(sorted(rules_of_row), aside, strict=True):
-        survey.set_aside.append(_set_aside(content, position, raw, rules_of_row[position]))
+    rows = sorted(rules_of_row)
+    chosen = pa.array(rows, pa.int64())
+    for row, content, day in zip(
+        rows, chunk.table.take(chosen).to_pylist(), days.take(chosen).to_pylist(), strict=True
+    ):
+        survey.set_aside.append(_set_aside(content, day, row, raw, rules_of_row[row]))
 
 
 def _count_places(places: pa.Table) -> dict[tuple[int, date | None], int]:
-    counted = places.group_by(["slice_no", DATE_COLUMN]).aggregate([([], "count_all")]).to_pylist()
-    return {(row["slice_no"], row[DATE_COLUMN]): row["count_all"] for row in counted}
+    counted = places.group_by(["slice_no", "day"]).aggregate([([], "count_all")]).to_pylist()
+    return {(row["slice_no"], row["day"]): row["count_all"] for row in counted}
 
 
 def _set_aside(
-    content: dict[str, Any], position: int, raw: Mapping[tuple[int, str], str], rules: Sequence[str]
+    content: dict[str, Any],
+    day: date | None,
+    row: int,
+    raw: Mapping[tuple[int, str], str],
+    rules: Sequence[str],
 ) -> SetAside:
     slice_no, row_number = content.pop("slice_no"), content.pop("row_number")
-    shown = {name: raw.get((position, name), value) for name, value in content.items()}
-    return SetAside(slice_no, str(shown.pop(DATE_COLUMN)), row_number, shown, tuple(rules))
+    shown = {name: raw.get((row, name), value) for name, value in content.items()}
+    return SetAside(slice_no, day, row_number, shown, tuple(rules))

@@ -8,8 +8,8 @@ never stops its neighbours; only the warehouse's own failures end the shard, to 
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -26,6 +26,7 @@ from steadfast.ga4.fetch import (
     ItemStopped,
     ItemTooWide,
     PageRead,
+    share_clients,
 )
 from steadfast.ga4.gates import Gates, load_gates
 from steadfast.ga4.items import Item, claim_items, retryable_classes, split_item, stop_item
@@ -86,15 +87,18 @@ def sync_shard(
 ) -> ShardOutcome:
     """Do every item of the shard that is not done; WarehouseBusy if PostgreSQL stops us."""
     with translate_errors(), connect() as connection:
-        items = claim_items(connection, run_id, shard, clock())
+        wanted = {item.property_id for item in claim_items(connection, run_id, shard, clock())}
         today = clock().date()
-        ensure_day_partitions(connection, "ga4_page", today, today)
+        ensure_day_partitions(connection, "ga4_page", today, today + timedelta(days=1))
         connection.commit()
-        for turn in take_turns(connection, items):
-            gates = load_gates(connection, [item.property_id for item in turn], clock())
+        share_client = share_clients(open_client)
+        for turn in take_turns(connection, sorted(wanted)):
+            # Claimed again: whoever had the turn before may have done, or split, some of them.
+            items = claim_items(connection, run_id, shard, clock(), turn)
+            gates = load_gates(connection, turn, clock())
             connection.commit()
-            with FetchPool(Asking(open_client, gates, clock, pause, Slots())) as pool:
-                _work(Shard(run_id, connection, check, clock, gates, pool), turn)
+            with FetchPool(Asking(share_client, gates, clock, pause, Slots())) as pool:
+                _work(Shard(run_id, connection, check, clock, gates, pool), items)
         return read_outcome(connection, run_id, shard)
 
 
@@ -204,10 +208,10 @@ def _publish(state: Shard, batch: Batch) -> None:
 
 
 def _read_again(state: Shard, item: Item) -> None:
-    """Keys repeated: the report moved while it was read. Read it again, then day by day."""
+    """Keys repeated, or pages are missing. Read the item again, then day by day."""
     state.rereads[item.item_id] += 1
     if state.rereads[item.item_id] <= REREADS:
-        state.pool.submit(item)
+        state.pool.submit(replace(item, state="planned"))
     elif item.is_divisible:
         _split(state, item)
 

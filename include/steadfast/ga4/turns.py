@@ -9,25 +9,24 @@ from typing import Any
 
 from psycopg import Connection
 
-from steadfast.ga4.items import Item
 from steadfast.warehouse.queries import load_queries
 
 
-def take_turns(connection: Connection[Any], items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Yield the items whose properties are free, then those of each busy property as its turn comes.
+def take_turns(connection: Connection[Any], property_ids: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the properties that are free, then each busy one as its turn comes.
 
     A turn ends when the next is asked for, and none is held while waiting: two shards cannot deadlock.
     """
     queries = load_queries("ga4")
-    wanted = sorted({item.property_id for item in items})
-    free = {row[0] for row in connection.execute(queries["try_turns"], {"property_ids": wanted}) if row[1]}
+    tried = connection.execute(queries["try_turns"], {"property_ids": list(property_ids)})
+    free = [property_id for property_id, is_free in tried if is_free]
     connection.commit()
-    yield [item for item in items if item.property_id in free]
-    _end_turns(connection, sorted(free))
-    for property_id in (one for one in wanted if one not in free):
+    yield free
+    _end_turns(connection, free)
+    for property_id in sorted(set(property_ids) - set(free)):
         connection.execute(queries["wait_for_turn"], {"property_id": property_id})
         connection.commit()
-        yield [item for item in items if item.property_id == property_id]
+        yield [property_id]
         _end_turns(connection, [property_id])
 
 

@@ -77,6 +77,9 @@ def _ensure_airflow_database(connection: Connection[Any], password: str) -> None
     queries = load_queries("bootstrap")
     if connection.execute(queries["find_database"], {"name": AIRFLOW}).fetchone():
         return
+    may_create = connection.execute(load_queries("launch")["may_create_database"]).fetchone()
+    if not (may_create and may_create[0]):
+        raise psycopg.errors.InsufficientPrivilege("it lacks CREATEDB")
     role = sql.Identifier(AIRFLOW)
     is_known = connection.execute(queries["find_role"], {"name": AIRFLOW}).fetchone()
     name = "set_password" if is_known else "create_login"

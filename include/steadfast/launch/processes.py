@@ -21,7 +21,9 @@ from typing import Any
 from steadfast.errors import ConfigError
 
 PR_SET_PDEATHSIG = 1
+HAS_PROC = Path("/proc/self/stat").exists()
 LAST_WORDS_LINES = 8
+GONE_SECONDS = 5
 
 
 @dataclass
@@ -117,21 +119,35 @@ class Children:
 
 
 def kill_sessions(leaders: set[int]) -> None:
-    """End every process of the sessions that `leaders` began."""
-    for pid in session_members(leaders):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    """End every process of the sessions that `leaders` began, and wait until they are gone."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while (members := session_members(leaders)) and time.monotonic() < deadline:
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def session_members(leaders: set[int]) -> list[int]:
     """Find the living processes of the sessions that `leaders` began."""
-    members = list(leaders) if sys.platform != "linux" else []
+    if not HAS_PROC:
+        return [pid for pid in leaders if _is_alive(pid)]
+    members = []
     for entry in Path("/proc").glob("[0-9]*"):
-        pid = int(entry.name)
         with contextlib.suppress(OSError):
-            if os.getsid(pid) in leaders:
-                members.append(pid)
+            if os.getsid(int(entry.name)) in leaders and _is_alive(int(entry.name)):
+                members.append(int(entry.name))
     return members
+
+
+def _is_alive(pid: int) -> bool:
+    if HAS_PROC:
+        # The state follows the name, which stands in brackets and may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] != "Z"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
 
 
 def _read_line(child: Child, patience: float) -> bytes:

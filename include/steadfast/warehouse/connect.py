@@ -76,12 +76,22 @@ def _find_passing_reason(error: psycopg.Error) -> str | None:
 
 def _parse_url(url: str) -> dict[str, Any]:
     try:
-        return conninfo_to_dict(url)
+        given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         # Without its cause: libpq quotes the text it cannot read, and the password may be in it.
+        given = {}
+    if not given or _has_torn_password(given):
         raise ConfigError(
             "The URL of the warehouse cannot be read; it looks like postgresql://user:password@host:5432/name."
-        ) from None
+            " In a password @ is %40, / is %2F and : is %3A."
+        )
+    return given
+
+
+def _has_torn_password(given: dict[str, Any]) -> bool:
+    # A password with a bare @ or / leaves a piece of itself in the host or the port, which messages name.
+    ports = str(given.get("port", "")).split(",")
+    return "@" in str(given.get("host", "")) or not all(port.isdecimal() for port in ports if port)
 
 
 def _explain_refusal(given: dict[str, Any], error: psycopg.OperationalError) -> Exception:

@@ -73,7 +73,8 @@ def launch(cluster: Cluster, settings: Mapping[str, str], log: Path, lock: int) 
     """Start `postgres`; its messages are appended to `log`."""
     _disown_stale_pid(cluster.data)
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with log.open("ab") as output:
+    # Errors quote rows and statements, so the log is for its owner only.
+    with open(log, "ab", opener=_open_private) as output:
         process = subprocess.Popen(
             [str(cluster.binaries / "postgres"), "-D", str(cluster.data), *options],
             cwd=cluster.home,
@@ -119,6 +120,12 @@ def rotate_log(log: Path) -> None:
     """Keep one older file once the log has grown large."""
     if log.exists() and log.stat().st_size > LARGEST_LOG_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
+
+
+def _open_private(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:

@@ -1,7 +1,7 @@
 """Marts: one view a file of sql/marts/, all made anew whenever one of the files changes.
 
-To add one, write sql/marts/<name>.sql with `CREATE VIEW marts.<name>`; a first line
-`-- needs: other, another` puts it after the marts it reads.
+To add one, write sql/marts/<name>.sql with `CREATE VIEW marts.<name> WITH (security_invoker = true)`; a
+first line `-- needs: other, another` puts it after the marts it reads. A materialised one is not for readers.
 """
 
 import hashlib
@@ -69,8 +69,19 @@ def apply_marts(connection: psycopg.Connection, marts: Mapping[str, Mart]) -> li
         connection.execute(queries["forget_marts"])
         for mart in marts.values():
             _create_mart(connection, mart)
-        connection.execute(queries["grant_marts"])
+        _refuse_unguarded(connection)
+        for name, kind in connection.execute(queries["list_marts"]).fetchall():
+            connection.execute(queries[f"grant_{kind}"].format(mart=sql.Identifier("marts", name)))
     return list(marts)
+
+
+def _refuse_unguarded(connection: psycopg.Connection) -> None:
+    unguarded = connection.execute(load_queries("warehouse")["list_unguarded_marts"]).fetchall()
+    if unguarded:
+        raise ConfigError(
+            f"{', '.join(f'marts.{name}' for (name,) in unguarded)} would show every entity to every reader; "
+            "a mart must be a view WITH (security_invoker = true)."
+        )
 
 
 def _drop_marts(connection: psycopg.Connection) -> None:

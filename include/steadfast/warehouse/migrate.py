@@ -53,7 +53,8 @@ def migrate(
     owner_url: str, *, pipeline_password: str, reports: Iterable[FactTable], today: date
 ) -> MigrationReport:
     """Bring the warehouse up to date as steadfast_owner; safe to repeat, and to run twice at once."""
-    with translate_errors(), _migration_lock(owner_url) as connection:
+    with translate_errors(), _explain_missing_rights(), _migration_lock(owner_url) as connection:
+        _refuse_excess_rights(connection)
         connection.execute(load_queries("warehouse")["create_version_schema"])
         schema = upgrade_schema(owner_url)
         with connection.transaction():
@@ -74,10 +75,31 @@ def _migration_lock(owner_url: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@contextmanager
+def _explain_missing_rights() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigError(
+            f"The owner of the warehouse may not migrate it: {error.diag.message_primary}. Steadfast's roles "
+            "belong to the whole server, so one role migrates every warehouse of a server."
+        ) from error
+
+
+def _refuse_excess_rights(connection: psycopg.Connection) -> None:
+    excess = connection.execute(load_queries("warehouse")["list_excess_rights"]).fetchall()
+    if excess:
+        found = ", ".join(f"{role} has {what}" for role, what in excess)
+        raise ConfigError(
+            f"Roles of this server may do more than is safe for the data: {found}. As an administrator take "
+            "that away (ALTER ROLE … NOSUPERUSER NOBYPASSRLS, REVOKE … FROM …) and migrate again."
+        )
+
+
 def _ensure_pipeline_login(connection: psycopg.Connection, owner_url: str, password: str) -> bool:
     queries = load_queries("warehouse")
     database = sql.Identifier(connection.info.dbname)
-    if not _has_right(connection):
+    if not _is_closed(connection):
         connection.execute(queries["let_roles_connect"].format(database=database))
     if _can_log_in(owner_url, password):
         return False
@@ -87,8 +109,8 @@ def _ensure_pipeline_login(connection: psycopg.Connection, owner_url: str, passw
     return True
 
 
-def _has_right(connection: psycopg.Connection) -> bool:
-    row = connection.execute(load_queries("warehouse")["may_roles_connect"]).fetchone()
+def _is_closed(connection: psycopg.Connection) -> bool:
+    row = connection.execute(load_queries("warehouse")["may_only_roles_connect"]).fetchone()
     return row is not None and bool(row[0])
 
 

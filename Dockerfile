@@ -10,14 +10,14 @@ RUN apt-get update \
 
 WORKDIR /opt/steadfast
 COPY pyproject.toml uv.lock README.md ./
-RUN uv sync --frozen --no-dev --all-extras --no-install-project
+RUN uv sync --frozen --no-dev --extra celery --extra embedded --no-install-project
 
 COPY include include
 COPY sql sql
 COPY dags dags
 COPY plugins plugins
 COPY airflow.cfg ./
-RUN uv sync --frozen --no-dev --all-extras \
+RUN uv sync --frozen --no-dev --extra celery --extra embedded \
     && mkdir -p /var/lib/steadfast/airflow/logs \
     && chown -R steadfast /var/lib/steadfast
 

@@ -9,7 +9,7 @@ ARGS ?=
 
 demo: .venv/.synced ; @exec $(RUN)/steadfast demo $(ARGS)
 up: .venv/.synced ; @exec $(RUN)/steadfast up $(ARGS)
-test: .venv/.synced ; @exec $(RUN)/python -m pytest $(ARGS)
+test: .venv/.synced ; @sh .ci/bootstrap browser && exec $(RUN)/python -m pytest $(ARGS)
 check: .venv/.synced ; @$(RUN)/ruff check . && $(RUN)/ruff format --check . && $(RUN)/mypy && $(RUN)/python -m pytest -q tests/unit tests/house $(ARGS)
 bench: .venv/.synced ; @test -f "bench/$(NAME).py" || { echo "make bench NAME=…; there are: $$(cd bench && ls *.py | sed 's/\.py//' | tr '\n' ' ')"; exit 2; }; exec $(RUN)/python bench/$(NAME).py $(ARGS)
 

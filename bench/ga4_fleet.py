@@ -10,6 +10,7 @@ until every healthy property is published. To add a fault, name a kind of the em
 import argparse
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from steadfast.ga4.reports import CONTROL, DEFAULT_REPORTS
 
 FAULTS = ("no_access", "exhaust_day", "unknown", "unavailable", "collapse")
 FAULTY_SHARE = 0.05
+SEED = 2
 HUGE_ID = 800_000_002
 HUGE_REPORTS = (CONTROL, "traffic_acquisition")
 """The report with most columns, and the control report that it is compared with."""
@@ -38,9 +40,9 @@ def say(text: str) -> None:
 
 
 def choose_faulty(count: int) -> dict[int, str]:
-    """Spread the faults over the fleet: every twentieth property, one kind after the other."""
+    """Throw the faults over the fleet, the same way each time: one property in twenty, kinds in turn."""
     properties = [property_id for property_id, _ in list_fleet(count)]
-    chosen = properties[:: round(1 / FAULTY_SHARE)]
+    chosen = random.Random(SEED).sample(properties, round(count * FAULTY_SHARE))
     return {property_id: FAULTS[place % len(FAULTS)] for place, property_id in enumerate(chosen)}
 
 

@@ -2,9 +2,9 @@
 
 `make bench NAME=ga4_throughput` (ARGS="--peers naive_client --repeat 1" for less). Prints one JSON
 object; what happens meanwhile goes to stderr. The emulator is a process of its own, its pages are built
-before anybody is measured; each system starts as a fresh process, whose start counts. Systems take turns, so
-that a machine that is busy for a while is busy for all. To add a peer, write a module like those in peers/
-and name it in `PEERS`.
+before anybody is measured. Each system starts as a fresh process, whose start counts; `sync_wall_s` and
+`…_without_start` leave it out. Systems take turns, so that a machine that is busy for a while is busy for
+all. To add a peer, write a module like those in peers/ and name it in `PEERS`.
 """
 
 import argparse
@@ -110,6 +110,10 @@ def compare(result: dict, peer: ModuleType, runs: list[tuple[Usage, Content]], t
     wall = statistics.median(one.wall_s for one, _ in runs)
     speed = content.rows / wall
     result[f"ratio_to_{peer.NAME}"] = round(result["rows_per_second"] / speed, 1) if speed else None
+    worked = [one.work_s for one, _ in runs if one.work_s]
+    if worked:
+        ratio = statistics.median(worked) / result["sync_wall_s"]
+        result[f"ratio_to_{peer.NAME}_without_start"] = round(ratio, 1)
     result["complete"][peer.NAME] = describe_share(content, truth)
     result["peers"][peer.NAME] = {
         "versions": peer.VERSIONS,

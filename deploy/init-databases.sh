@@ -1,9 +1,10 @@
 #!/bin/sh
 # Runs once, when the postgres container makes its cluster: what only a superuser may make.
 set -eu
-psql -v ON_ERROR_STOP=1 -U postgres \
-  -v owner_password="$(cat /run/secrets/owner_password)" \
-  -v airflow_password="$(cat /run/secrets/airflow_password)" <<'END_OF_SQL'
+psql -v ON_ERROR_STOP=1 -U postgres <<'END_OF_SQL'
+-- Read here: as arguments of psql every process of the host could see them.
+\set owner_password `cat /run/secrets/owner_password`
+\set airflow_password `cat /run/secrets/airflow_password`
 CREATE ROLE steadfast_owner LOGIN CREATEROLE PASSWORD :'owner_password';
 CREATE ROLE airflow LOGIN PASSWORD :'airflow_password';
 CREATE ROLE steadfast_backup NOLOGIN BYPASSRLS;

@@ -11,11 +11,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Usage:
-    """What one or more programs took; CPU is user plus system."""
+    """What one or more programs took; CPU is user plus system, `work_s` the wall clock without the start."""
 
     wall_s: float
     cpu_s: float
     peak_rss_mb: float
+    work_s: float | None = None
 
 
 class ProgramFailed(Exception):

@@ -310,7 +310,8 @@ VALUES (%(property_id)s, %(report)s, %(reason)s, %(now)s)
 ON CONFLICT (property_id, report) DO UPDATE SET reason = excluded.reason;
 
 -- name: read_gates
--- Until when each property is parked, by its quota or by its breaker.
+-- Until when each property is parked, by its quota or by its breaker. A run by hand asks again where only
+-- a refusal opened the breaker: somebody may have repaired it.
 SELECT property_id, until, reason
 FROM (
     SELECT property_id, parked_until AS until, parked_reason AS reason FROM ops.ga4_quota
@@ -318,6 +319,8 @@ FROM (
     SELECT wanted.property_id, breaker.open_until, breaker.reason
     FROM unnest(%(property_ids)s::bigint[]) AS wanted (property_id)
     JOIN ops.breaker AS breaker ON breaker.name = 'ga4:property:' || wanted.property_id
+    JOIN ops.sync_run AS run ON run.run_id = %(run_id)s
+    WHERE run.kind <> 'manual' OR breaker.failure_count > 0
 ) AS gate
 WHERE property_id = ANY (%(property_ids)s::bigint[]) AND until > %(now)s
 ORDER BY until;

@@ -200,8 +200,9 @@ def test_what_another_worker_did_while_we_waited_for_our_turn_is_not_done_again(
         asked = one_property.requests()
         waiting = threading.Thread(target=one_property.work)
         waiting.start()
-        while not one_property.query(
-            "SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+        while waiting.is_alive() and not one_property.query(
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
         ):
             waiting.join(0.05)
         execute(one_property, "UPDATE ops.sync_item SET state = 'published'")

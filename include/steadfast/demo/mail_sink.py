@@ -43,7 +43,7 @@ class MailDirectory:
 
 def start_mail_sink(directory: Path, port: int = 0) -> Controller:
     """Serve on 127.0.0.1, on `controller.port`."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     controller = Controller(
         MailDirectory(directory),
         hostname="127.0.0.1",

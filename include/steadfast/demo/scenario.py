@@ -4,8 +4,10 @@ To add a step to the demo, call it from `run_demo`; what it needs beside Airflow
 """
 
 import json
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from rich.table import Table
 
@@ -30,8 +32,15 @@ class Reading:
     """A login that may read the marts of one entity."""
 
     entity: str
-    url: str
+    url: str = field(repr=False)
     psql: Path
+
+    def command(self, query: str) -> str:
+        """The line for a shell; its password is no argument, because others see those of every program."""
+        parts = urlsplit(self.url)
+        words = [str(self.psql), "-h", str(parts.hostname), "-p", str(parts.port)]
+        words += ["-U", unquote(str(parts.username)), "-d", unquote(parts.path.lstrip("/")), "-c", query]
+        return f"PGPASSWORD={shlex.quote(unquote(str(parts.password)))} {shlex.join(words)}"
 
 
 def run_demo(options: LaunchOptions, steps: Steps, *, is_once: bool) -> None:
@@ -81,7 +90,7 @@ def show_summary(stack: Stack, steps: Steps, sync: FirstSync, reading: Reading) 
     steps.say(f"\nAirflow      {stack.place.url}   user {ADMIN}   password {stack.place.password}")
     steps.say(f"Marts        as {reading.entity} only, read only:")
     query = "SELECT day, sessions, revenue FROM marts.daily_overview ORDER BY day DESC LIMIT 7"
-    steps.say(f"  {reading.psql} '{reading.url}' -c '{query}'")
+    steps.say(f"  {reading.command(query)}")
     control = json.loads((stack.options.state / EMULATOR_FILE).read_text("ascii"))["control"]
     fault = '{"property": "395461442", "kind": "no_access"}'
     steps.say(f"Break it     curl -X POST http://127.0.0.1:{control}/faults -d '{fault}'")

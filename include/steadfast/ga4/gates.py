@@ -105,11 +105,10 @@ class Gates:
                 )
 
 
-def load_gates(connection: Connection[Any], property_ids: Sequence[int], now: datetime) -> Gates:
-    """The gates as the last run left them."""
-    rows = connection.execute(
-        load_queries("ga4")["read_gates"], {"property_ids": list(property_ids), "now": now}
-    )
+def load_gates(connection: Connection[Any], run_id: int, property_ids: Sequence[int], now: datetime) -> Gates:
+    """The gates as the last run left them, for the run that is to pass them."""
+    values = {"run_id": run_id, "property_ids": list(property_ids), "now": now}
+    rows = connection.execute(load_queries("ga4")["read_gates"], values)
     return Gates({property_id: Parked(until, reason) for property_id, until, reason in rows})
 
 

@@ -26,6 +26,8 @@ TOLD_BY_DAMAGE = ("cell_readable", "key_present")
 """A cell that could not be read is null; its damage says so already, and says what it was."""
 QUARANTINED_PER_RULE = 1000
 """More rows of one rule and chunk say nothing new; the count in the check result is complete."""
+QUARANTINED_AT_LEAST = 10
+"""What every slice of a chunk may show when many share the thousand."""
 
 LOST_DAY = "date_is_other"
 DAMAGE_SEVERITY = {"text_repaired": "warning", LOST_DAY: "warning"}
@@ -190,11 +192,12 @@ def _record_findings(
     days = pc.if_else(pa.array(is_outside), pa.scalar(None, pa.date32()), chunk.table[DATE_COLUMN])
     places = pa.table({"slice_no": chunk.table["slice_no"], "day": days})
     rules_of_row: dict[int, list[str]] = defaultdict(list)
+    most = max(QUARANTINED_PER_RULE // len(chunk.heads), QUARANTINED_AT_LEAST)
     for breach in broken:
         for place, count in _count_places(places.take(pa.array(breach.rows))).items():
             survey.findings.append(Finding(*place, breach.rule, breach.severity, count, breach.detail))
         if breach.severity == "critical" or breach.rule.startswith("date_"):
-            for row in breach.rows[:QUARANTINED_PER_RULE].tolist():
+            for row in breach.rows[:most].tolist():
                 rules_of_row[row].append(breach.rule)
     raw = {(cell.row, cell.damage.column): cell.damage.text for cell in chunk.damages}
     rows = sorted(rules_of_row)

@@ -95,7 +95,7 @@ def sync_shard(
         for turn in take_turns(connection, sorted(wanted)):
             # Claimed again: whoever had the turn before may have done, or split, some of them.
             items = claim_items(connection, run_id, shard, clock(), turn)
-            gates = load_gates(connection, turn, clock())
+            gates = load_gates(connection, run_id, turn, clock())
             connection.commit()
             with FetchPool(Asking(share_client, gates, clock, pause, Slots())) as pool:
                 _work(Shard(run_id, connection, check, clock, gates, pool), items)

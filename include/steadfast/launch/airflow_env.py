@@ -9,16 +9,25 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from steadfast.errors import ConfigError
+from steadfast.settings import PREFIX, Settings, variable_name
 from steadfast.warehouse.secret_files import keep_secret, write_private
 
 ADMIN = "admin"
 OWN_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
-NEVER_PASSED_ON = ("STEADFAST_WAREHOUSE_URL", "STEADFAST_WAREHOUSE_URL_FILE", "STEADFAST_PIPELINE_PASSWORD")
+NEVER_PASSED_ON = frozenset(
+    variable_name(setting.name) + form
+    for setting in fields(Settings)
+    if setting.metadata["is_secret"]
+    for form in ("", "_FILE")
+)
+"""The launcher's own secrets: tasks get Connections of lesser roles instead."""
+KEPT_PREFIXES = ("AIRFLOW", PREFIX)
 
 
 @dataclass(frozen=True)
@@ -78,8 +87,10 @@ def connection_variable(connection_id: str) -> str:
 
 
 def describe_postgres(url: str) -> dict[str, Any]:
-    """Turn a PostgreSQL URL into the fields of an Airflow Connection."""
+    """Turn a PostgreSQL URL into the fields of an Airflow Connection; its query becomes the extra."""
     parts = urlsplit(url)
+    # In a form + is a space, in a PostgreSQL URL it is a plus.
+    query = parts.query.replace("+", "%2B")
     return {
         "conn_type": "postgres",
         "host": parts.hostname or "localhost",
@@ -87,25 +98,38 @@ def describe_postgres(url: str) -> dict[str, Any]:
         "login": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
         "schema": unquote(parts.path.lstrip("/")),
+        "extra": dict(parse_qsl(query)),
     }
 
 
 def write_passwords(place: AirflowPlace) -> None:
     """Store the password of `admin` where Airflow's built-in auth manager reads it."""
-    place.directory.mkdir(parents=True, exist_ok=True)
+    place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(place.directory / "passwords.json", json.dumps({ADMIN: place.password}) + "\n")
 
 
 def keep_environment(state: Path, environment: Mapping[str, str], inherited: Mapping[str, str]) -> None:
-    """Store what differs from the caller's environment, for `steadfast airflow`; it holds secrets."""
-    changed = {name: value for name, value in environment.items() if inherited.get(name) != value}
-    write_private(state / "secrets" / "airflow_environment.json", json.dumps(changed, indent=2))
+    """Store what another terminal lacks, for commands that need this Airflow; it holds secrets.
+
+    That is what differs from the caller's environment, and what the caller set for Airflow and for us.
+    """
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if inherited.get(name) != value or name.startswith(KEPT_PREFIXES)
+    }
+    write_private(state / "secrets" / "airflow_environment.json", json.dumps(kept, indent=2))
 
 
 def read_environment(state: Path) -> dict[str, str]:
-    """Return what `keep_environment` stored, or nothing."""
+    """Return what `keep_environment` stored, or nothing; ConfigError if another user stored it."""
     path = state / "secrets" / "airflow_environment.json"
-    return dict(json.loads(path.read_text("ascii"))) if path.exists() else {}
+    try:
+        return dict(json.loads(path.read_text("ascii")))
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise ConfigError(f"{path} cannot be read: run this as the user who started Steadfast.") from error
 
 
 def _paths(place: AirflowPlace) -> dict[str, str]:

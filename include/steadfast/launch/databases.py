@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 from psycopg import Connection, sql
 
-from steadfast.errors import ConfigError
+from steadfast.errors import ConfigError, WarehouseBusy
 from steadfast.settings import Settings
 from steadfast.warehouse.bootstrap import AIRFLOW, PIPELINE, Databases, bootstrap, scramble
 from steadfast.warehouse.connect import connect
@@ -19,6 +19,8 @@ from steadfast.warehouse.queries import load_queries
 from steadfast.warehouse.secret_files import keep_secret
 
 OLDEST_SERVER = 150000
+ENTRANCE = "postgres"
+"""The database that every server has and every role may enter."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def open_databases(
 
 def _prepare_external(state: Path, settings: Settings, has_own_airflow_database: bool) -> Databases:
     pipeline_password = settings.pipeline_password or keep_secret(state / "secrets", PIPELINE)
-    airflow_password = keep_secret(state / "secrets", AIRFLOW)
+    airflow_password = _airflow_password(state)
     with connect(settings.warehouse_url, autocommit=True) as connection:
         version = connection.info.server_version
         if version < OLDEST_SERVER:
@@ -54,7 +56,7 @@ def _prepare_external(state: Path, settings: Settings, has_own_airflow_database:
             raise ConfigError(f"{place} is version {version // 10000}; 15 or newer is needed.")
         try:
             if not has_own_airflow_database:
-                _ensure_airflow_database(connection, airflow_password)
+                _ensure_airflow_database(connection, settings.warehouse_url, state)
         except psycopg.errors.InsufficientPrivilege as error:
             raise ConfigError(_what_to_create(state, error)) from error
     return Databases(
@@ -73,20 +75,40 @@ def change_url(url: str, user: str, password: str, database: str | None = None) 
     return urlunsplit(parts._replace(netloc=f"{quote(user)}:{quote(password, safe='')}@{host}", path=path))
 
 
-def _ensure_airflow_database(connection: Connection[Any], password: str) -> None:
+def _airflow_password(state: Path) -> str:
+    return keep_secret(state / "secrets", AIRFLOW)
+
+
+def _ensure_airflow_database(connection: Connection[Any], owner_url: str, state: Path) -> None:
     queries = load_queries("bootstrap")
     if connection.execute(queries["find_database"], {"name": AIRFLOW}).fetchone():
         return
     may_create = connection.execute(load_queries("launch")["may_create_database"]).fetchone()
     if not (may_create and may_create[0]):
         raise psycopg.errors.InsufficientPrivilege("it lacks CREATEDB")
-    role = sql.Identifier(AIRFLOW)
-    is_known = connection.execute(queries["find_role"], {"name": AIRFLOW}).fetchone()
-    name = "set_password" if is_known else "create_login"
-    connection.execute(queries[name].format(role=role, verifier=scramble(connection, AIRFLOW, password)))
+    role, password = sql.Identifier(AIRFLOW), _airflow_password(state)
+    if connection.execute(queries["find_role"], {"name": AIRFLOW}).fetchone():
+        _refuse_foreign_role(owner_url, password, state)
+    else:
+        verifier = scramble(connection, AIRFLOW, password)
+        connection.execute(queries["create_login"].format(role=role, verifier=verifier))
     connection.execute(load_queries("launch")["join_role"].format(role=role))
     names = {"database": sql.Identifier(AIRFLOW), "owner": role}
     connection.execute(queries["create_database"].format(**names))
+    connection.execute(queries["close_database"].format(**names))
+
+
+def _refuse_foreign_role(owner_url: str, password: str, state: Path) -> None:
+    """A role that our password does not open may be another Airflow's, which a new one would lock out."""
+    try:
+        connect(change_url(owner_url, AIRFLOW, password, ENTRANCE)).close()
+    except (ConfigError, WarehouseBusy) as error:
+        raise ConfigError(
+            f"The server has a role {AIRFLOW} that this installation did not make ({error}). If it is meant "
+            f"for Steadfast, put its password into the file {state / 'secrets' / AIRFLOW} and run, as an "
+            f"administrator: CREATE DATABASE {AIRFLOW} OWNER {AIRFLOW}. If it belongs to another Airflow, set "
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN to a database that this one may use."
+        ) from error
 
 
 def _what_to_create(state: Path, error: Exception) -> str:

@@ -29,6 +29,7 @@ from steadfast.launch.leftovers import end_leftovers, record_sessions
 from steadfast.launch.lock import hold_launch_lock
 from steadfast.launch.ports import choose_port
 from steadfast.launch.processes import Child, Children
+from steadfast.launch.state_directory import make_state
 from steadfast.launch.steps import Steps
 from steadfast.settings import Settings
 from steadfast.warehouse.locations import sql_directory
@@ -88,14 +89,12 @@ def no_sources(options: LaunchOptions, children: Children, opened: OpenDatabases
 @contextmanager
 def open_stack(options: LaunchOptions, steps: Steps, prepare_sources: PrepareSources) -> Iterator[Stack]:
     """Start everything and yield once Airflow is ready; on the way out, stop it all in order."""
-    options.state.mkdir(parents=True, exist_ok=True)
-    logs = options.state / "logs"
-    logs.mkdir(exist_ok=True)
+    make_state(options.state)
     with ExitStack() as closing:
         lock = closing.enter_context(hold_launch_lock(options.state))
         end_leftovers(options.state)
         opened = _open_databases(options, steps, closing)
-        children = Children(logs)
+        children = Children(options.state / "logs")
         closing.callback(_stop_children, children, steps)
         place = _choose_place(options, opened, steps)
         stack = _start(options, children, opened, place, steps, prepare_sources)

@@ -1,5 +1,6 @@
 """docker-compose.yaml is whole: it parses, and whatever it names exists."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,18 @@ def test_no_secret_stands_in_the_file(name):
     environment = SERVICES[name].get("environment", {})
     secret = [key for key in environment if "PASSWORD" in key or "SECRET_KEY" in key or "CONN" in key]
     assert [key for key in secret if not key.endswith(("_FILE", "_CMD"))] == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_secret_becomes_an_argument_of_a_program(name):
+    words = [SERVICES[name].get(part, "") for part in ("entrypoint", "command")]
+    assert not re.search(r"--?\w*pass\w*[ =]", str(words))
+
+
+def test_no_secret_becomes_an_argument_while_the_databases_are_made():
+    script = (ROOT / "deploy" / "init-databases.sh").read_text("utf-8")
+    (call,) = re.findall(r"^psql.*", script, re.MULTILINE)
+    assert "password" not in call
 
 
 def test_every_secret_is_made_by_the_script():

@@ -8,7 +8,13 @@ import sys
 import pytest
 
 from steadfast.errors import ConfigError
-from steadfast.launch.airflow_env import AirflowPlace, airflow_environment, keep_environment, read_environment
+from steadfast.launch.airflow_env import (
+    AirflowPlace,
+    airflow_environment,
+    describe_postgres,
+    keep_environment,
+    read_environment,
+)
 from steadfast.launch.databases import change_url
 from steadfast.launch.lock import hold_launch_lock
 from steadfast.launch.ports import choose_port, is_free
@@ -76,11 +82,15 @@ def test_airflow_gets_the_warehouse_as_a_connection_of_the_pipeline_s_role(place
     assert connection["port"] == 5433
 
 
-def test_airflow_never_gets_the_owner_s_url(place):
-    environment = airflow_environment(
-        place, {}, {"STEADFAST_WAREHOUSE_URL": "postgresql://owner:x@db/steadfast"}
-    )
-    assert "STEADFAST_WAREHOUSE_URL" not in environment
+def test_how_the_warehouse_is_to_be_reached_is_passed_on_to_airflow():
+    connection = describe_postgres("postgresql://me:p@db/dwh?sslmode=verify-full&sslrootcert=/etc/a+b.pem")
+    assert connection["extra"] == {"sslmode": "verify-full", "sslrootcert": "/etc/a+b.pem"}
+
+
+@pytest.mark.parametrize("form", ["", "_FILE"])
+@pytest.mark.parametrize("name", ["STEADFAST_WAREHOUSE_URL", "STEADFAST_PIPELINE_PASSWORD"])
+def test_airflow_never_gets_the_launcher_s_own_secrets(place, name, form):
+    assert name + form not in airflow_environment(place, {}, {name + form: "x"})
 
 
 def test_what_the_user_set_for_airflow_wins(place):
@@ -101,6 +111,14 @@ def test_the_kept_environment_is_private_and_holds_only_what_differs(place):
     assert "LANG" not in kept
     assert kept["AIRFLOW_HOME"] == str(place.state / "airflow")
     assert (place.state / "secrets" / "airflow_environment.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_terminal_finds_the_connections_that_the_first_one_exported(place):
+    exported = {"AIRFLOW_CONN_STEADFAST_GA4": '{"conn_type": "generic"}', "LANG": "C"}
+    keep_environment(place.state, airflow_environment(place, {}, exported), exported)
+    kept = read_environment(place.state)
+    assert kept["AIRFLOW_CONN_STEADFAST_GA4"] == exported["AIRFLOW_CONN_STEADFAST_GA4"]
+    assert "LANG" not in kept
 
 
 def test_another_user_s_url_quotes_what_must_be_quoted():

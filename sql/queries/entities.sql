@@ -121,6 +121,11 @@ USING config.ga4_property AS property
 WHERE block.property_id = property.property_id
     AND (property.property_id = %(property_id)s OR property.entity_id = %(entity_id)s);
 
+-- name: close_breaker
+-- Let a property that refused us be asked again at once.
+DELETE FROM ops.breaker
+WHERE name = 'ga4:property:' || %(property_id)s::bigint;
+
 -- name: insert_setting
 -- Make the setting of a new entity with the defaults of the table.
 INSERT INTO config.sync_setting (entity_id, backfill_start_on, updated_at)

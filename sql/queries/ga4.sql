@@ -51,6 +51,16 @@ FROM (
 ) AS ledger
 GROUP BY property_id, report;
 
+-- name: reopen_items
+-- A run that was finished and is opened again was cleared by somebody: its items are wanted once more.
+UPDATE ops.sync_item AS item
+SET state = 'planned', error = NULL, error_class = NULL, not_before = NULL, updated_at = %(now)s
+FROM ops.sync_run AS run
+WHERE run.run_id = item.run_id
+    AND run.dag_id = %(dag_id)s
+    AND run.airflow_run_id = %(airflow_run_id)s
+    AND run.finished_at IS NOT NULL;
+
 -- name: open_run
 -- Record the run once; the same Airflow run opened again keeps its row.
 INSERT INTO ops.sync_run (dag_id, airflow_run_id, kind, partition_on, started_at)

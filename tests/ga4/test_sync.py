@@ -2,6 +2,10 @@
 
 from datetime import date, timedelta
 
+import pytest
+
+from steadfast.entities.properties import enable_property
+from steadfast.errors import ConfigError
 from steadfast.ga4.guard import Replay
 from steadfast.ga4.replay import replay_pages
 from steadfast.ga4.reports import DEFAULT_REPORTS, REPORTS
@@ -157,3 +161,27 @@ def test_a_run_tells_what_it_did_in_numbers(one_property):
         if name in ("daily_totals", "traffic_acquisition", "tech")
     )
     assert summary.problems == ()
+
+
+def test_a_run_that_somebody_clears_reads_its_days_again(one_property):
+    one_property.sync()
+    one_property.close()
+    day = YESTERDAY - timedelta(days=2)
+    one_property.emulator.restate(str(AGRICULTURE), day)
+    one_property.sync()
+    assert one_property.published("tech", AGRICULTURE) == one_property.answered("tech", AGRICULTURE, *WINDOW)
+
+
+def test_a_run_by_hand_that_has_nothing_to_do_says_why(one_property):
+    tomorrow = YESTERDAY + timedelta(days=2)
+    with pytest.raises(ConfigError, match="Nothing to sync"):
+        one_property.plan("form", "manual", start_on=tomorrow, end_on=tomorrow)
+
+
+def test_enabling_a_property_asks_again_at_once(one_property):
+    one_property.inject(AGRICULTURE, "no_access")
+    one_property.sync("monday")
+    one_property.emulator.clear()
+    with one_property.database.connect() as connection:
+        enable_property(connection, AGRICULTURE, actor="test", now=one_property.clock())
+    assert one_property.sync("again").published == 3

@@ -126,6 +126,7 @@ def _change(
         before = _find(connection, "lock_property", property_id)
         if action != "disable":
             connection.execute(QUERIES["lift_report_blocks"], {"property_id": property_id, "entity_id": None})
+            connection.execute(QUERIES["close_breaker"], {"property_id": property_id})
         if replace(before, **changes) == before:
             return before
         after = replace(before, **changes, updated_at=now)

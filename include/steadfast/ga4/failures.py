@@ -201,7 +201,6 @@ TREATMENTS: Mapping[FailureKind, Treatment] = {
         "It is tried again; if it lasts, check the network, the proxy and the endpoint.",
         tries=3,
         wait_s=(2.0, 20.0),
-        counts_for_breaker=True,
     ),
 }
 

@@ -113,6 +113,7 @@ def plan_run(
     queries = load_queries("ga4")
     with connection.transaction():
         _check_names(connection, request)
+        connection.execute(queries["reopen_items"], _run_values(request, now))
         row = connection.execute(queries["open_run"], _run_values(request, now)).fetchone()
         run_id = int(row[0]) if row else 0
         shards = [r[0] for r in connection.execute(queries["list_shards"], {"run_id": run_id})]
@@ -121,11 +122,16 @@ def plan_run(
         targets = _read_targets(connection, request)
         published = _read_published(connection, targets, now) if _fills_holes(request) else {}
         shard_of = assign_shards([target.property_id for target in targets], properties_per_shard)
+        items = [item for target in targets for item in plan_target(target, request, now, published)]
+        if not items and request.kind == "manual":
+            raise ConfigError(
+                "Nothing to sync: the entity has no enabled property, GA4 refuses the report for it, or the "
+                "days have not ended yet. See `steadfast sync status`."
+            )
         with connection.cursor().copy(queries["copy_items"]) as copy:
-            for target in targets:
-                for item in plan_target(target, request, now, published):
-                    copy.write_row(_item_row(run_id, shard_of[item.property_id], item, now))
-    return PlannedRun(run_id, sorted(set(shard_of.values())))
+            for item in items:
+                copy.write_row(_item_row(run_id, shard_of[item.property_id], item, now))
+    return PlannedRun(run_id, sorted({shard_of[item.property_id] for item in items}))
 
 
 def assign_shards(property_ids: Sequence[int], properties_per_shard: int) -> dict[int, int]:

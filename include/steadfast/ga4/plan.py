@@ -7,19 +7,18 @@ nothing but holes, so they need no code of their own; so is a day whose last fet
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import dict_row
 
 from steadfast.errors import ConfigError
 from steadfast.ga4.quota import estimate_tokens
-from steadfast.ga4.reports import CONTROL, DEFAULT_REPORTS, REPORTS, Grain, Report
+from steadfast.ga4.reports import CONTROL, DEFAULT_REPORTS, REPORTS, Report
+from steadfast.ga4.targets import Published, Target, read_published, read_targets
 from steadfast.ga4.windows import (
     DateRange,
     covered_periods,
-    is_settled,
     missing_ranges,
     newest_full_day,
     sync_window,
@@ -31,10 +30,6 @@ EMPTY_DAYS_BEFORE_START = 60
 
 FIRST_DAY = date(2015, 8, 14)
 """GA4 refuses a request that begins before this day."""
-
-HELD_PATIENCE = timedelta(days=3)
-HELD_PAUSE = timedelta(days=7)
-"""A hole that was held back again and again for so long waits so long: asking daily would only mail daily."""
 
 TWO_SHARDS_FROM = 20
 """Fewer properties than this are not worth a second task."""
@@ -63,39 +58,6 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One property with what its entity has set."""
-
-    property_id: int
-    entity_id: int
-    time_zone: str
-    currency: str
-    connection_id: str
-    reports: tuple[str, ...] | None
-    window_days: int
-    token_budget: int
-    backfill_start_on: date
-    blocked_reports: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Published:
-    """The days of one report that are in the warehouse, and those that wait because they were held back."""
-
-    settled: frozenset[date]
-    provisional: frozenset[date]
-    waiting: frozenset[date]
-    first_on: date | None
-    first_filled_on: date | None
-
-    def needs_no_fetch(self, day: date, grain: Grain, zone: str, now: datetime) -> bool:
-        """Tell whether the day is final, cannot be final yet, or has been held back for long."""
-        if day in self.settled or day in self.waiting:
-            return True
-        return day in self.provisional and not is_settled(grain, day, zone, now)
-
-
-@dataclass(frozen=True)
 class PlannedItem:
     """One request to come: a report of a property over a range of days."""
 
@@ -119,8 +81,8 @@ def plan_run(
         shards = [r[0] for r in connection.execute(queries["list_shards"], {"run_id": run_id})]
         if shards:
             return PlannedRun(run_id, shards)
-        targets = _read_targets(connection, request)
-        published = _read_published(connection, targets, now) if _fills_holes(request) else {}
+        targets = read_targets(connection, request.entities)
+        published = read_published(connection, targets, now) if _fills_holes(request) else {}
         shard_of = assign_shards([target.property_id for target in targets], properties_per_shard)
         items = [item for target in targets for item in plan_target(target, request, now, published)]
         if not items and request.kind == "manual":
@@ -235,44 +197,6 @@ def _check_names(connection: Connection[Any], request: RunRequest) -> None:
     missing = sorted(set(request.entities) - known)
     if missing:
         raise ConfigError(f"Unknown business entity {', '.join(missing)}; see `steadfast entity list`.")
-
-
-def _read_targets(connection: Connection[Any], request: RunRequest) -> list[Target]:
-    query = load_queries("ga4")["list_sync_targets"]
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query, {"entities": list(request.entities)}).fetchall()
-    return [
-        Target(
-            **{
-                **row,
-                "reports": tuple(row["reports"]) if row["reports"] else None,
-                "blocked_reports": tuple(row["blocked_reports"]),
-            }
-        )
-        for row in rows
-    ]
-
-
-def _read_published(
-    connection: Connection[Any], targets: Sequence[Target], now: datetime
-) -> dict[tuple[int, str], Published]:
-    values = {
-        "property_ids": [target.property_id for target in targets],
-        "held_since": now - HELD_PAUSE,
-        "patience": HELD_PATIENCE,
-    }
-    rows = connection.execute(load_queries("ga4")["list_published_ranges"], values)
-    return {
-        (property_id, report): Published(
-            frozenset(_days(settled)), frozenset(_days(provisional)), frozenset(_days(waiting)), *firsts
-        )
-        for property_id, report, settled, provisional, waiting, *firsts in rows
-    }
-
-
-def _days(ranges: Any) -> Iterator[date]:
-    for range_ in ranges or ():
-        yield from (range_.lower + timedelta(n) for n in range((range_.upper - range_.lower).days))
 
 
 def _run_values(request: RunRequest, now: datetime) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -46,9 +47,17 @@ class DemoProcess:
         return AirflowApi(self.url, "admin", self.password)
 
     @property
-    def psql(self) -> tuple[str, str]:
-        """The program and the URL of the printed psql line."""
-        return re.search(r"^ +(\S+psql) '(\S+)' -c", self.printed, re.MULTILINE).groups()
+    def psql(self) -> str:
+        """The printed psql line up to its query, as a person would copy it into a shell."""
+        return re.search(r"^ +(PGPASSWORD=\S+ \S+psql .*) -c ", self.printed, re.MULTILINE)[1]
+
+    @property
+    def reader(self) -> dict[str, str]:
+        """How the login of the printed psql line connects."""
+        names = {"-h": "host", "-p": "port", "-U": "user", "-d": "dbname"}
+        password, _, *options = shlex.split(self.psql)
+        given = {names[name]: value for name, value in zip(options[::2], options[1::2], strict=True)}
+        return {"password": password.removeprefix("PGPASSWORD="), **given}
 
     def wait_for(self, text: str, seconds: float = READY_SECONDS) -> None:
         """Wait until the demo has printed `text`; a demo that ends before is a failure with its output."""

@@ -71,14 +71,13 @@ def test_ninety_days_of_every_property_are_in_the_marts(demo):
 
 
 def test_the_printed_psql_line_shows_one_entity_and_no_other(demo):
-    program, url = demo.psql
-    query = "SELECT DISTINCT entity FROM marts.daily_overview"
-    shown = subprocess.run([program, url, "-Atc", query], capture_output=True, text=True, check=True)
+    line = f"{demo.psql} -Atc 'SELECT DISTINCT entity FROM marts.daily_overview'"
+    shown = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["agriculture"]
 
 
 def test_an_entity_s_login_sees_no_other_entity_whatever_it_sets(demo):
-    with psycopg.connect(demo.psql[1], autocommit=True) as connection:
+    with psycopg.connect(**demo.reader, autocommit=True) as connection:
         connection.execute("SET steadfast.entity_id = '1'")
         found = connection.execute("SELECT DISTINCT entity FROM marts.pages").fetchall()
         assert found == [("agriculture",)]

@@ -106,7 +106,7 @@ def _refuse_foreign_role(owner_url: str, password: str, state: Path) -> None:
         raise ConfigError(
             f"The server has a role {AIRFLOW} that this installation did not make ({error}). If it is meant "
             f"for Steadfast, put its password into the file {state / 'secrets' / AIRFLOW} and run, as an "
-            f"administrator: CREATE DATABASE {AIRFLOW} OWNER {AIRFLOW}. If it belongs to another Airflow, set "
+            f"administrator: CREATE DATABASE {AIRFLOW} OWNER {AIRFLOW}. If it is another Airflow's, set "
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN to a database that this one may use."
         ) from error
 

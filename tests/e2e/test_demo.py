@@ -71,8 +71,10 @@ def test_ninety_days_of_every_property_are_in_the_marts(demo):
 
 
 def test_the_printed_psql_line_shows_one_entity_and_no_other(demo):
-    line = f"{demo.psql} -Atc 'SELECT DISTINCT entity FROM marts.daily_overview'"
-    shown = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+    query = "SELECT DISTINCT entity FROM marts.daily_overview"
+    shown = subprocess.run(
+        f"{demo.psql} -Atc '{query}'", shell=True, capture_output=True, text=True, check=True
+    )
     assert shown.stdout.split() == ["agriculture"]
 
 

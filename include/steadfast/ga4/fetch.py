@@ -1,17 +1,14 @@
-"""Ask GA4 for items in a few threads and hand every page to the one thread that owns the warehouse.
+"""Ask GA4 for one item and say how that ended: its pages, another try, halves, or why it stopped.
 
-An item is read page by page until the rows read equal the rows announced; anything else starts it
-again, then halves its days, then stops it. What to do about which failure is a table in failures.py.
+An item is read page by page until the rows read equal the rows announced. What to do about which failure
+is a table in failures.py; nobody waits here, because waiting is the pool's business (fetch_pool.py).
 """
 
-import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
 
 from steadfast.errors import BreakerOpen, ConfigError, SteadfastError, WaitUntil
 from steadfast.ga4.client import Ga4Client
@@ -20,10 +17,9 @@ from steadfast.ga4.failures import TREATMENTS, FailureKind, Ga4Failure, Treatmen
 from steadfast.ga4.gates import Gates
 from steadfast.ga4.items import Item
 from steadfast.ga4.landing import Page, pack_body
-from steadfast.ga4.quota import Slots, refill_at
+from steadfast.ga4.quota import refill_at
 from steadfast.ga4.windows import is_settled
 
-THREADS = 8
 PAGE_ROWS = 250_000
 """The most GA4 gives in one page."""
 BREAKER_HOURS = 20
@@ -45,6 +41,18 @@ class ItemRead:
     fetched_at: datetime
     row_count: int
     token_count: int
+    rest_s: float
+
+
+@dataclass(frozen=True)
+class ItemDelayed:
+    """An item has failed `tries` times and is worth another in `wait_s` seconds."""
+
+    item: Item
+    tries: int
+    wait_s: float
+    is_crowded: bool
+    """GA4 said that too many requests of the property are running."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,8 @@ class ItemTooWide:
     item: Item
 
 
-Event = PageRead | ItemRead | ItemStopped | ItemTooWide
+Found = PageRead | ItemRead | ItemStopped | ItemTooWide
+Event = Found | ItemDelayed
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,6 @@ class Asking:
     gates: Gates
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
-    slots: Slots
 
 
 def share_clients(open_client: Callable[[str], Ga4Client]) -> Callable[[str], Ga4Client]:
@@ -91,94 +99,30 @@ def share_clients(open_client: Callable[[str], Ga4Client]) -> Callable[[str], Ga
     return find_client
 
 
-class FetchPool:
-    """Threads that read items; `events` yields what they find until nothing is left to read."""
-
-    def __init__(self, asking: Asking, threads: int = THREADS) -> None:
-        self._asking = asking
-        self._events: queue.Queue[Event | BaseException] = queue.Queue(maxsize=2 * threads)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
-        self._stopped = threading.Event()
-        self._outstanding = 0
-
-    def submit(self, item: Item) -> None:
-        """Read an item as soon as a thread is free; only the thread that reads `events` may call this."""
-        self._outstanding += 1
-        self._executor.submit(self._work, item)
-
-    @property
-    def is_busy(self) -> bool:
-        """Tell whether submitted items have not ended yet."""
-        return self._outstanding > 0
-
-    def events(self) -> Iterator[Event]:
-        """Yield events until every submitted item has ended."""
-        while self._outstanding:
-            event = self._events.get()
-            if isinstance(event, BaseException):
-                raise event
-            if not isinstance(event, PageRead):
-                self._outstanding -= 1
-            yield event
-
-    def __enter__(self) -> "FetchPool":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._executor.shutdown(wait=True, cancel_futures=True)
-
-    def _work(self, item: Item) -> None:
-        try:
-            for event in read_item(item, self._asking):
-                if not self._hand_over(event):
-                    return
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again by the thread that waits
-            self._hand_over(error)
-
-    def _hand_over(self, event: Event | BaseException) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._events.put(event, timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-
-def read_item(item: Item, asking: Asking) -> Iterator[Event]:
-    """Read one item; the last event says how it ended."""
-    tries = 0
-    while True:
-        parked = asking.gates.parked(item.property_id, asking.clock())
-        if parked:
-            yield ItemStopped(item, BreakerOpen(parked.reason, parked.until), parked.until)
-            return
-        try:
-            client = asking.open_client(item.connection_id)
-            yield from _read_pages(item, client, asking)
-            return
-        except SteadfastError as error:
-            yield ItemStopped(item, error)
-            return
-        except Ga4Failure as failure:
-            tries += 1
-            ending = _answer_failure(item, failure, tries, client.email, asking)
-            if ending:
-                yield ending
-                return
+def read_item(item: Item, tries: int, asking: Asking) -> Iterator[Event]:
+    """Read one item once, `tries` having failed before; the last event says how it ended."""
+    parked = asking.gates.parked(item.property_id, asking.clock())
+    if parked:
+        yield ItemStopped(item, BreakerOpen(parked.reason, parked.until), parked.until)
+        return
+    try:
+        client = asking.open_client(item.connection_id)
+        yield from _read_pages(item, client, asking)
+    except SteadfastError as error:
+        yield ItemStopped(item, error)
+    except Ga4Failure as failure:
+        yield _answer_failure(item, failure, tries + 1, client.email, asking)
 
 
 def _read_pages(item: Item, client: Ga4Client, asking: Asking) -> Iterator[Event]:
-    fetched_at, offset, tokens = asking.clock(), 0, 0
+    fetched_at, offset, tokens, rest_s = asking.clock(), 0, 0, 0.0
     announced: int | None = None
     while announced is None or offset < announced:
-        with asking.slots.hold(item.property_id):
-            body = client.run_report(
-                item.property_id, item.report, item.range.start, item.range.end, offset, PAGE_ROWS
-            )
+        if rest_s:
+            asking.pause(rest_s)
+        body = client.run_report(
+            item.property_id, item.report, item.range.start, item.range.end, offset, PAGE_ROWS
+        )
         head = read_head(body)
         _check_property(item, head)
         _check_page(item, head, offset, announced)
@@ -190,8 +134,8 @@ def _read_pages(item: Item, client: Ga4Client, asking: Asking) -> Iterator[Event
         del body
         offset += head.page_rows
         tokens += head.quota.tokens if head.quota else 0
-        _keep_pace(item, head, asking)
-    yield ItemRead(item, fetched_at, offset, tokens)
+        rest_s = _choose_rest(item, head, asking)
+    yield ItemRead(item, fetched_at, offset, tokens, rest_s)
 
 
 def _check_property(item: Item, head: PageHead) -> None:
@@ -228,29 +172,27 @@ def _needs_single_days(item: Item, head: PageHead, now: datetime) -> bool:
     return is_cut and is_old and item.is_divisible and bool(item.report.dimensions)
 
 
-def _keep_pace(item: Item, head: PageHead, asking: Asking) -> None:
+def _choose_rest(item: Item, head: PageHead, asking: Asking) -> float:
+    """Seconds to leave the property alone before its next request, so that its quota lasts."""
     if head.quota is None:
-        return
+        return 0.0
     pace = asking.gates.observe(item.property_id, head.quota, asking.clock())
-    if pace.wait_s and not pace.park_until:
-        asking.pause(pace.wait_s)
+    return 0.0 if pace.park_until else pace.wait_s
 
 
 def _answer_failure(
     item: Item, failure: Ga4Failure, tries: int, email: str, asking: Asking
-) -> ItemStopped | ItemTooWide | None:
-    """Decide how to go on after a failure; None means try again."""
+) -> ItemDelayed | ItemStopped | ItemTooWide:
+    """Decide how to go on after a failure."""
     treatment, now = TREATMENTS[failure.kind], asking.clock()
     error = explain(failure, property_id=item.property_id, report=item.report_name, email=email, now=now)
     if treatment.counts_for_breaker:
         asking.gates.count_failure(item.property_id, now, str(error))
-    if failure.kind is FailureKind.CONCURRENT_QUOTA:
-        asking.slots.lower(item.property_id)
     if treatment.parks:
         return _park(item, treatment, error, now, asking)
     if tries < treatment.tries:
-        asking.pause(random.uniform(*treatment.wait_s))
-        return None
+        is_crowded = failure.kind is FailureKind.CONCURRENT_QUOTA
+        return ItemDelayed(item, tries, random.uniform(*treatment.wait_s), is_crowded)
     if treatment.opens_breaker:
         asking.gates.open_breaker(item.property_id, now + timedelta(hours=BREAKER_HOURS), str(error))
         return ItemStopped(item, error)

@@ -4,9 +4,7 @@ Google changes its limits without notice, so none is written here: the size of a
 was ever seen in it. All decisions are pure; the caller waits, parks and keeps the sizes.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
 from math import ceil
@@ -104,38 +102,6 @@ def estimate_tokens(report: Report, days: int) -> int:
     """Tokens that one request over `days` days should cost, fitted to recorded requests."""
     dimensions, metrics = 1 + len(report.dimensions), len(report.metrics)
     return ceil(1 + 2 * (dimensions - 1) / 8 + (metrics - 1) / 9 + 6 * (max(days, 1) - 1) / 364)
-
-
-class Slots:
-    """Limits the requests a property has in flight, because dashboards share its quota of ten."""
-
-    def __init__(self, limit: int = 3) -> None:
-        self._limit = limit
-        self._lowered: set[int] = set()
-        self._in_flight: dict[int, int] = {}
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def hold(self, property_id: int) -> Iterator[None]:
-        """Wait for a free slot of the property and keep it for the block."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._in_flight.get(property_id, 0) < self.limit_of(property_id))
-            self._in_flight[property_id] = self._in_flight.get(property_id, 0) + 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._in_flight[property_id] -= 1
-                self._changed.notify_all()
-
-    def lower(self, property_id: int) -> None:
-        """Allow the property one request at a time from now on: GA4 said that it has too many."""
-        with self._changed:
-            self._lowered.add(property_id)
-
-    def limit_of(self, property_id: int) -> int:
-        """Requests the property may have in flight."""
-        return 1 if property_id in self._lowered else self._limit
 
 
 def _named_buckets(reading: QuotaReading) -> Iterator[tuple[str, Bucket]]:

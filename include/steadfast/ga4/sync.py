@@ -20,20 +20,19 @@ from steadfast.ga4.client import Ga4Client
 from steadfast.ga4.fetch import (
     PAGE_ROWS,
     Asking,
-    Event,
-    FetchPool,
+    Found,
     ItemRead,
     ItemStopped,
     ItemTooWide,
     PageRead,
     share_clients,
 )
+from steadfast.ga4.fetch_pool import FetchPool, Quiet
 from steadfast.ga4.gates import Gates, load_gates
 from steadfast.ga4.items import Item, claim_items, retryable_classes, split_item, stop_item
 from steadfast.ga4.landing import Page, Slice, land_pages, mark_landed
 from steadfast.ga4.publish import Batch, publish_batch
-from steadfast.ga4.quota import Slots
-from steadfast.ga4.reports import REPORTS
+from steadfast.ga4.reports import CONTROL, REPORTS
 from steadfast.ga4.turns import take_turns
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.partitions import ensure_day_partitions
@@ -73,6 +72,8 @@ class Shard:
     slices: list[Slice] = field(default_factory=list)
     in_hand: dict[int, list[Page]] = field(default_factory=dict)
     rereads: Counter[int] = field(default_factory=Counter)
+    open_controls: Counter[int] = field(default_factory=Counter)
+    """Control reports that are still to be read, by property: what they judge waits for them."""
 
 
 def sync_shard(
@@ -97,7 +98,7 @@ def sync_shard(
             items = claim_items(connection, run_id, shard, clock(), turn)
             gates = load_gates(connection, run_id, turn, clock())
             connection.commit()
-            with FetchPool(Asking(share_client, gates, clock, pause, Slots())) as pool:
+            with FetchPool(Asking(share_client, gates, clock, pause)) as pool:
                 _work(Shard(run_id, connection, check, clock, gates, pool), items)
         return read_outcome(connection, run_id, shard)
 
@@ -117,6 +118,7 @@ def _work(state: Shard, items: list[Item]) -> None:
     while True:
         for event in state.pool.events():
             _handle(state, event)
+        state.open_controls.clear()
         _flush(state)
         if not state.pool.is_busy:
             return
@@ -127,10 +129,17 @@ def _start(state: Shard, items: list[Item]) -> None:
         if item.state == "landed" and item.fetched_at:
             state.slices.append(Slice(item, item.fetched_at, 0))
         else:
-            state.pool.submit(item)
+            _submit(state, item)
 
 
-def _handle(state: Shard, event: Event) -> None:
+def _submit(state: Shard, item: Item) -> None:
+    state.open_controls[item.property_id] += item.report_name == CONTROL
+    state.pool.submit(item)
+
+
+def _handle(state: Shard, event: Found | Quiet) -> None:
+    if isinstance(event, ItemRead | ItemTooWide | ItemStopped):
+        state.open_controls[event.item.property_id] -= event.item.report_name == CONTROL
     match event:
         case PageRead(page):
             _take_page(state, page)
@@ -140,6 +149,8 @@ def _handle(state: Shard, event: Event) -> None:
             _split(state, item)
         case ItemStopped():
             _stop(state, event)
+        case Quiet():
+            _flush(state)
 
 
 def _take_page(state: Shard, page: Page) -> None:
@@ -161,7 +172,7 @@ def _finish_item(state: Shard, event: ItemRead) -> None:
 
 def _split(state: Shard, item: Item) -> None:
     for half in split_item(state.connection, item, state.clock()):
-        state.pool.submit(half)
+        _submit(state, half)
     state.connection.commit()
 
 
@@ -187,7 +198,9 @@ def _land(state: Shard) -> None:
 
 def _flush(state: Shard) -> None:
     """Land what was read, then publish it, the control report first because others are compared with it."""
-    slices, state.slices = state.slices, []
+    waiting = [s for s in state.slices if _awaits_control(state, s.item)]
+    slices = [s for s in state.slices if not _awaits_control(state, s.item)]
+    state.slices = waiting
     state.gates.save(state.connection, state.clock())
     if not slices:
         return
@@ -201,6 +214,10 @@ def _flush(state: Shard) -> None:
             _publish(state, Batch(state.run_id, REPORTS[name], wanted))
 
 
+def _awaits_control(state: Shard, item: Item) -> bool:
+    return item.report_name != CONTROL and state.open_controls[item.property_id] > 0
+
+
 def _publish(state: Shard, batch: Batch) -> None:
     for decided in publish_batch(state.connection, batch, state.check, state.clock()):
         if decided.state == "failed" and decided.error_class in retryable_classes():
@@ -211,7 +228,7 @@ def _read_again(state: Shard, item: Item) -> None:
     """Keys repeated, or pages are missing. Read the item again, then day by day."""
     state.rereads[item.item_id] += 1
     if state.rereads[item.item_id] <= REREADS:
-        state.pool.submit(replace(item, state="planned"))
+        _submit(state, replace(item, state="planned"))
     elif item.is_divisible:
         _split(state, item)
 

@@ -1,6 +1,5 @@
 """When to go, slow down or stop asking, and how many requests may run at once."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from steadfast.ga4.quota import (
     Bucket,
     QuotaReading,
-    Slots,
     decide_pace,
     enlarge_sizes,
     estimate_tokens,
@@ -105,32 +103,3 @@ def test_the_estimate_agrees_with_recorded_costs(dimensions, metrics, days, toke
 
 def test_most_requests_cost_less_than_ten_tokens():
     assert all(0 < estimate_tokens(r, min(r.days_per_request, 366)) < 10 for r in REPORTS.values())
-
-
-def test_a_property_has_three_slots_and_one_after_it_had_too_many():
-    slots, entered, leave = Slots(), threading.Semaphore(0), threading.Event()
-
-    def ask(property_id):
-        with slots.hold(property_id):
-            entered.release()
-            leave.wait(10)
-
-    threads = [threading.Thread(target=ask, args=(1,)) for _ in range(4)]
-    threads.append(threading.Thread(target=ask, args=(2,)))
-    for thread in threads:
-        thread.start()
-    assert all(entered.acquire(timeout=10) for _ in range(4))
-    assert not entered.acquire(blocking=False)
-    slots.lower(1)
-    leave.set()
-    for thread in threads:
-        thread.join(10)
-    assert entered.acquire(blocking=False)
-    assert (slots.limit_of(1), slots.limit_of(2)) == (1, 3)
-
-
-def test_a_slot_is_given_back_when_the_request_fails():
-    slots = Slots(1)
-    for _ in range(3):
-        with pytest.raises(RuntimeError), slots.hold(1):
-            raise RuntimeError

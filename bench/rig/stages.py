@@ -8,7 +8,7 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from steadfast.ga4 import chunks, fetch, publish, sync
+from steadfast.ga4 import chunks, decode, fetch, publish, sync
 from steadfast.ga4.client import Ga4Client
 
 WRAPPED: Mapping[str, tuple[tuple[type | ModuleType, str], ...]] = {
@@ -19,7 +19,7 @@ WRAPPED: Mapping[str, tuple[tuple[type | ModuleType, str], ...]] = {
         (sync, "mark_landed"),
         (sync, "ensure_day_partitions"),
     ),
-    "decode": ((chunks, "decode_page"), (chunks, "_join_pages")),
+    "decode": ((decode, "frame_page"), (decode, "_decode_rows"), (chunks, "_join_pages")),
     "validation": ((publish, "survey_chunk"), (publish, "_judge"), (publish, "record_findings")),
     "publish": ((publish, "_swap"), (publish, "_ensure_months"), (publish, "_list_partitions")),
 }

@@ -54,7 +54,7 @@ GROUP BY property_id, report;
 -- name: reopen_items
 -- A run that was finished and is opened again was cleared by somebody: its items are wanted once more.
 UPDATE ops.sync_item AS item
-SET state = 'planned', error = NULL, error_class = NULL, not_before = NULL, updated_at = %(now)s
+SET state = 'planned', attempt = 0, error = NULL, error_class = NULL, not_before = NULL, updated_at = %(now)s
 FROM ops.sync_run AS run
 WHERE run.run_id = item.run_id
     AND run.dag_id = %(dag_id)s
@@ -89,6 +89,7 @@ SELECT
     item.is_backfill,
     item.state,
     item.attempt,
+    item.row_count,
     item.fetched_at,
     property.time_zone,
     property.currency,
@@ -113,13 +114,16 @@ ORDER BY
 -- name: split_item
 -- Keep the first half of an item; add_half adds the second.
 UPDATE ops.sync_item
-SET end_on = %(end_on)s, state = 'planned', fetched_at = NULL, row_count = 0, updated_at = %(now)s
+SET end_on = %(end_on)s, state = 'planned', attempt = %(attempt)s, fetched_at = NULL, row_count = 0,
+    updated_at = %(now)s
 WHERE item_id = %(item_id)s;
 
 -- name: add_half
 -- The second half of a split item.
-INSERT INTO ops.sync_item (run_id, shard, entity_id, property_id, report, start_on, end_on, is_backfill, updated_at)
-SELECT run_id, shard, entity_id, property_id, report, %(start_on)s, %(end_on)s, is_backfill, %(now)s
+INSERT INTO ops.sync_item (
+    run_id, shard, entity_id, property_id, report, start_on, end_on, is_backfill, attempt, updated_at
+)
+SELECT run_id, shard, entity_id, property_id, report, %(start_on)s, %(end_on)s, is_backfill, attempt, %(now)s
 FROM ops.sync_item
 WHERE item_id = %(item_id)s
 ON CONFLICT (run_id, property_id, report, start_on, end_on) DO UPDATE SET updated_at = excluded.updated_at
@@ -159,14 +163,14 @@ ORDER BY page_offset;
 -- The item ended this attempt without being published.
 UPDATE ops.sync_item
 SET state = %(state)s, error_class = %(error_class)s, error = %(error)s, not_before = %(not_before)s,
-    attempt = attempt + 1, token_count = token_count + %(token_count)s, updated_at = %(now)s
+    attempt = attempt + (%(state)s = 'failed')::integer, token_count = token_count + %(token_count)s, updated_at = %(now)s
 WHERE item_id = %(item_id)s;
 
 -- name: mark_published
 -- Items whose covered dates are all decided: published, or held where a partition was held back.
 UPDATE ops.sync_item AS item
 SET state = decided.state, error_class = decided.error_class, error = decided.error,
-    attempt = item.attempt + 1, updated_at = %(now)s
+    attempt = item.attempt + (decided.state = 'failed')::integer, updated_at = %(now)s
 FROM unnest(
     %(item_ids)s::bigint[], %(states)s::text[], %(error_classes)s::text[], %(errors)s::text[]
 ) AS decided (item_id, state, error_class, error)
@@ -412,6 +416,8 @@ SELECT
     item.end_on,
     item.is_backfill,
     item.state,
+    item.attempt,
+    item.row_count,
     item.fetched_at,
     property.time_zone,
     property.currency,

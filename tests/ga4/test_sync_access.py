@@ -64,7 +64,8 @@ def test_an_answer_that_does_not_come_in_time_is_asked_for_in_smaller_ranges(two
     two_properties.inject(AGRICULTURE, "deadline", report_has="browser", times=2, seconds=30)
     with open_client(impatient) as client:
         two_properties.client = client
-        assert two_properties.sync().failed == 0
+        two_properties.sync()
+        assert two_properties.work().failed == 0
     ranges = two_properties.query(
         "SELECT count(*) FROM ops.sync_item WHERE report = 'tech' AND property_id = %s", AGRICULTURE
     )
@@ -87,6 +88,7 @@ def test_a_run_by_hand_asks_again_after_somebody_repaired_the_access(one_propert
 def test_a_run_by_hand_leaves_a_property_alone_whose_server_errors_google_counts(one_property):
     one_property.inject(AGRICULTURE, "internal")
     one_property.sync("monday")
+    one_property.work("monday")
     asked = one_property.requests_of(AGRICULTURE)
     one_property.sync("by hand", "manual")
     assert one_property.requests_of(AGRICULTURE) == asked

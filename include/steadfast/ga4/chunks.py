@@ -19,7 +19,7 @@ from steadfast.ga4.landing import Slice
 from steadfast.ga4.reports import Report
 from steadfast.warehouse.facts import FactTable
 
-CHUNK_ROWS = 250_000
+CHUNK_ROWS = 100_000
 DATES_PER_SLICE = 1 << 20
 """Room for the day number in a partition key; a day number is below 2**20 until the year 4840."""
 NO_PARTITION = -1
@@ -93,21 +93,21 @@ def partition_place(key: int) -> tuple[int, date]:
 def read_chunks(
     report: Report, slices: Sequence[Slice], read_bodies: Callable[[Slice], Iterable[bytes]]
 ) -> Iterator[Chunk]:
-    """Decode the slices page by page into chunks of at least one page and about CHUNK_ROWS rows."""
-    pages: list[tuple[int, int, DecodedPage]] = []
+    """Decode the slices into chunks of about CHUNK_ROWS rows."""
+    parts: list[tuple[int, int, DecodedPage]] = []
     rows = 0
     for slice_no, landed in enumerate(slices):
         first_row = 0
         for body in read_bodies(landed):
-            page = decode_page(body, report)
-            pages.append((slice_no, first_row, page))
-            first_row += page.head.page_rows
-            rows += page.head.page_rows
-            if rows >= CHUNK_ROWS:
-                yield _join_pages(pages, slices)
-                pages, rows = [], 0
-    if pages:
-        yield _join_pages(pages, slices)
+            for part in decode_page(body, report):
+                parts.append((slice_no, first_row, part))
+                first_row += part.head.page_rows
+                rows += part.head.page_rows
+                if rows >= CHUNK_ROWS:
+                    yield _join_pages(parts, slices)
+                    parts, rows = [], 0
+    if parts:
+        yield _join_pages(parts, slices)
 
 
 def _join_pages(pages: Sequence[tuple[int, int, DecodedPage]], slices: Sequence[Slice]) -> Chunk:

@@ -5,7 +5,7 @@ decided by validation. A new flag of GA4's metadata is a row of `FLAGS`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from hashlib import sha256
 from typing import Any
@@ -21,8 +21,9 @@ from steadfast.ga4.measures import cast_numbers
 from steadfast.ga4.plain_rows import read_cells
 from steadfast.ga4.quota import Bucket, QuotaReading
 from steadfast.ga4.reports import Grain, Report
-from steadfast.ga4.wire import Cells, Frame, UnexpectedLayout, frame_page, locate_cells
+from steadfast.ga4.wire import Cells, Frame, UnexpectedLayout, cut_frame, frame_page, locate_cells
 
+PART_ROWS = 50_000
 OTHER = b"(other)"
 DATE_COLUMN = "report_date"
 METRIC_TYPES: Mapping[int, str] = {kind.value: name for name, kind in types.MetricType.__members__.items()}
@@ -69,14 +70,29 @@ def read_head(body: bytes) -> PageHead:
     return _describe_frame(frame_page(body))
 
 
-def decode_page(body: bytes, report: Report) -> DecodedPage:
-    """Decode one page of `report`.
+def decode_page(body: bytes, report: Report, part_rows: int = PART_ROWS) -> Iterator[DecodedPage]:
+    """Decode one page of `report` in parts of at most `part_rows` rows, so that memory stays bounded.
 
-    SourceUnavailable when the bytes are not an answer, ConfigError when they answer another question.
+    The last part carries the digests of the whole page. SourceUnavailable when the bytes are not an
+    answer, ConfigError when they answer another question.
     """
     frame = frame_page(body)
     head = _describe_frame(frame)
     _check_headers(head, report)
+    hashes: dict[date, Any] = {}
+    for first in range(0, max(head.page_rows, 1), part_rows):
+        after = first + part_rows
+        part = cut_frame(frame, first, after)
+        table, damages = _decode_rows(part, report, hashes)
+        digests = (
+            {day: running.digest() for day, running in hashes.items()} if after >= head.page_rows else {}
+        )
+        yield DecodedPage(replace(head, page_rows=table.num_rows), table, damages, digests)
+
+
+def _decode_rows(
+    frame: Frame, report: Report, hashes: dict[date, Any]
+) -> tuple[pa.Table, tuple[Damage, ...]]:
     cells = _read_page(frame, report)
     codes, texts = _encode_runs(cells.columns[0])
     dates = [_parse_date(text, report.grain) for text in texts]
@@ -89,7 +105,8 @@ def decode_page(body: bytes, report: Report) -> DecodedPage:
     for column, sql_type in report.measures:
         columns[column], found = cast_numbers(next(names), column, sql_type)
         damages += found
-    return DecodedPage(head, pa.table(columns), tuple(damages), _digest_dates(frame, codes, dates))
+    _hash_dates(hashes, frame, codes, dates)
+    return pa.table(columns), tuple(damages)
 
 
 def _read_page(frame: Frame, report: Report) -> Cells:
@@ -174,14 +191,14 @@ def _damage_dates(
                 yield Damage(row, DATE_COLUMN, shown, rule)
 
 
-def _digest_dates(frame: Frame, codes: npt.NDArray[np.int32], dates: list[date | None]) -> dict[date, bytes]:
+def _hash_dates(
+    hashes: dict[date, Any], frame: Frame, codes: npt.NDArray[np.int32], dates: list[date | None]
+) -> None:
     """Hash each date's rows as received; a run of neighbouring rows of one date is one slice of the body."""
     breaks = np.flatnonzero((codes[1:] != codes[:-1]) | (frame.fields[1:] != frame.ends[:-1])) + 1
     firsts = [0, *breaks.tolist()] if len(codes) else []
-    body, hashes = memoryview(frame.body), dict[date, Any]()
+    body = memoryview(frame.body)
     for first, after in zip(firsts, [*firsts[1:], len(codes)], strict=False):
         day = dates[codes[first]]
         if day is not None:
-            running = hashes.setdefault(day, sha256())
-            running.update(body[frame.fields[first] : frame.ends[after - 1]])
-    return {day: running.digest() for day, running in hashes.items()}
+            hashes.setdefault(day, sha256()).update(body[frame.fields[first] : frame.ends[after - 1]])

@@ -200,7 +200,7 @@ TREATMENTS: Mapping[FailureKind, Treatment] = {
         "the connection to GA4 failed",
         "It is tried again; if it lasts, check the network, the proxy and the endpoint.",
         tries=3,
-        wait_s=(2.0, 20.0),
+        wait_s=(1.0, 5.0),
     ),
 }
 

@@ -51,6 +51,7 @@ class ItemDelayed:
     item: Item
     tries: int
     wait_s: float
+    error: SteadfastError
     is_crowded: bool
     """GA4 said that too many requests of the property are running."""
 
@@ -192,14 +193,18 @@ def _answer_failure(
         return _park(item, treatment, error, now, asking)
     if tries < treatment.tries:
         is_crowded = failure.kind is FailureKind.CONCURRENT_QUOTA
-        return ItemDelayed(item, tries, random.uniform(*treatment.wait_s), is_crowded)
+        return ItemDelayed(item, tries, random.uniform(*treatment.wait_s), error, is_crowded)
     if treatment.opens_breaker:
         asking.gates.open_breaker(item.property_id, now + timedelta(hours=BREAKER_HOURS), str(error))
         return ItemStopped(item, error)
     if treatment.splits_range and item.is_divisible:
         return ItemTooWide(item)
-    not_before = error.until if isinstance(error, WaitUntil) else None
-    return ItemStopped(item, error, not_before, treatment.blocks_report)
+    return stop_for_now(item, error, treatment.blocks_report)
+
+
+def stop_for_now(item: Item, error: SteadfastError, blocks_report: bool = False) -> ItemStopped:
+    """Leave the item to the next attempt, or to the time the error names."""
+    return ItemStopped(item, error, error.until if isinstance(error, WaitUntil) else None, blocks_report)
 
 
 def _park(

@@ -1,7 +1,8 @@
 """A few threads that read items, and who may be asked next: waiting never holds a thread.
 
 A property has at most `REQUESTS` items in flight, because dashboards share its quota of ten; one that
-answers slowly, fails or rests therefore leaves the other threads to its neighbours.
+answers slowly, fails or rests therefore leaves the other threads to its neighbours. When only failed items
+are left they are given back: a task that slept long for them would keep its slot from healthy properties.
 """
 
 import queue
@@ -14,12 +15,25 @@ from math import inf
 from time import monotonic
 from types import TracebackType
 
-from steadfast.ga4.fetch import Asking, Event, Found, ItemDelayed, ItemRead, PageRead, read_item
+from steadfast.errors import SteadfastError
+from steadfast.ga4.fetch import (
+    Asking,
+    Event,
+    Found,
+    ItemDelayed,
+    ItemRead,
+    ItemStopped,
+    PageRead,
+    read_item,
+    stop_for_now,
+)
 from steadfast.ga4.items import Item
 
 THREADS = 8
 REQUESTS = 3
 QUIET_S = 1.0
+PATIENCE_S = 5.0
+"""Failed items are waited for so long when nothing else is left to do."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class Waiting:
     item: Item
     tries: int = 0
     due: float = 0.0
+    error: SteadfastError | None = None
+    """Why the item waits, if it has failed."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class FetchPool:
 
     def submit(self, item: Item) -> None:
         """Read an item; only the thread that reads `events` may call this."""
-        self._waiting.append(Waiting(item))
+        self._waiting.append(Waiting(item, item.attempt))
 
     @property
     def is_busy(self) -> bool:
@@ -75,6 +91,7 @@ class FetchPool:
                 yield event
             else:
                 yield Quiet()
+                yield from self._give_back_failed()
                 self._sleep_until_due()
 
     def __enter__(self) -> "FetchPool":
@@ -133,7 +150,8 @@ class FetchPool:
 
     def _delay(self, event: ItemDelayed) -> None:
         self._end(event.item)
-        self._waiting.append(Waiting(event.item, event.tries, self._now() + event.wait_s))
+        due = self._now() + event.wait_s
+        self._waiting.append(Waiting(event.item, event.tries, due, event.error))
         if event.is_crowded:
             self._crowded.add(event.item.property_id)
 
@@ -143,6 +161,14 @@ class FetchPool:
 
     def _now(self) -> float:
         return monotonic() + self._slept
+
+    def _give_back_failed(self) -> Iterator[ItemStopped]:
+        failed = [(waiting.item, waiting.error) for waiting in self._waiting if waiting.error]
+        is_worth_waiting = self._seconds_to_next() <= PATIENCE_S or len(failed) < len(self._waiting)
+        if self._running or is_worth_waiting:
+            return
+        self._waiting.clear()
+        yield from (stop_for_now(item, error) for item, error in failed)
 
     def _sleep_until_due(self) -> None:
         """Pause if only time helps; what the pause leaves out, as in tests, is added to the pool's clock."""

@@ -118,7 +118,9 @@ def _save_breaker(
     name = _breaker_name(property_id)
     breaker = read_breaker(connection, name)
     if failures:
-        breaker = count_failures(breaker, failures, now, f"{failures} server errors of GA4 in a row")
+        breaker = count_failures(
+            breaker, failures, now, f"GA4 answered {failures} requests with an error of its own."
+        )
     if parked:
         breaker = open_breaker(breaker, parked.until, parked.reason)
     write_breaker(connection, name, breaker, now)

@@ -25,6 +25,9 @@ class Item:
     range: DateRange
     is_backfill: bool
     state: str
+    attempt: int
+    """How often the item has failed in this run."""
+    row_count: int
     fetched_at: datetime | None
     time_zone: str
     currency: str
@@ -96,14 +99,15 @@ def list_landed_items(
 
 
 def split_item(connection: Connection[Any], item: Item, now: datetime) -> list[Item]:
-    """Replace an item of several days by two halves."""
-    queries = load_queries("ga4")
+    """Replace an item of several days by two halves, which have no first failure ahead of them."""
+    queries, attempt = load_queries("ga4"), max(item.attempt, 1)
     first, second = halve_range(item.range)
     with connection.transaction():
-        connection.execute(queries["split_item"], {"item_id": item.item_id, "end_on": first.end, "now": now})
+        values = {"item_id": item.item_id, "end_on": first.end, "attempt": attempt, "now": now}
+        connection.execute(queries["split_item"], values)
         values = {"item_id": item.item_id, "start_on": second.start, "end_on": second.end, "now": now}
         row = connection.execute(queries["add_half"], values).fetchone()
-    half = replace(item, range=first, state="planned")
+    half = replace(item, range=first, state="planned", attempt=attempt)
     return [half, replace(half, item_id=row[0], range=second)] if row else [half]
 
 
@@ -166,6 +170,8 @@ def _item(row: dict[str, Any]) -> Item:
         range=DateRange(row["start_on"], row["end_on"]),
         is_backfill=row["is_backfill"],
         state=row["state"],
+        attempt=row["attempt"],
+        row_count=row["row_count"],
         fetched_at=row["fetched_at"],
         time_zone=row["time_zone"],
         currency=row["currency"],

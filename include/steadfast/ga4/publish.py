@@ -34,6 +34,9 @@ from steadfast.ga4.windows import covered_periods, is_settled
 from steadfast.warehouse.partitions import ensure_month_partitions
 from steadfast.warehouse.queries import load_queries
 
+KEPT_ROWS = 250_000
+"""So many decoded rows stay in memory between the two passes."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -63,17 +66,18 @@ def publish_batch(
 def _survey(
     connection: Connection[Any], batch: Batch, check: FrameCheck
 ) -> tuple[Survey, Callable[[], Iterable[Chunk]]]:
-    """Read every chunk once; a single chunk is kept for the second pass, more are decoded again."""
-    survey, kept = Survey(), []
+    """Read every chunk once; few rows are kept for the second pass, more are decoded again."""
+    survey, kept, rows = Survey(), list[Chunk](), sum(landed.row_count for landed in batch.slices)
 
     def read() -> Iterator[Chunk]:
         return read_chunks(batch.report, batch.slices, lambda landed: read_bodies(connection, landed))
 
-    for number, chunk in enumerate(read()):
+    for chunk in read():
         survey_chunk(survey, chunk, batch.report, batch.slices, check)
-        kept = [chunk] if number == 0 else []
+        if rows <= KEPT_ROWS:
+            kept.append(chunk)
         del chunk
-    return survey, (lambda: kept) if kept else read
+    return survey, (lambda: kept) if rows <= KEPT_ROWS else read
 
 
 def _swap(

@@ -46,7 +46,10 @@ def replay_pages(
             for item in items
             if item.fetched_at
             for decided in publish_batch(
-                connection, Batch(run_id, item.report, [Slice(item, item.fetched_at, 0)], replay), check, now
+                connection,
+                Batch(run_id, item.report, [Slice(item, item.fetched_at, item.row_count)], replay),
+                check,
+                now,
             )
         ]
 

@@ -127,7 +127,7 @@ def _work(state: Shard, items: list[Item]) -> None:
 def _start(state: Shard, items: list[Item]) -> None:
     for item in items:
         if item.state == "landed" and item.fetched_at:
-            state.slices.append(Slice(item, item.fetched_at, 0))
+            state.slices.append(Slice(item, item.fetched_at, item.row_count))
         else:
             _submit(state, item)
 

@@ -6,7 +6,7 @@ other legal layout sends its page to plain_rows.py, which is slow, general and g
 """
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import pairwise
 
@@ -70,6 +70,12 @@ def frame_page(body: bytes) -> Frame:
             f"GA4 sent {len(body):,} bytes that are not a report ({error}); they begin with {body[:40]!r}."
         ) from error
     return Frame(body, _positions(fields), _positions(starts), _positions(ends), rest)
+
+
+def cut_frame(frame: Frame, first: int, after: int) -> Frame:
+    """The rows from `first` up to, not including, `after`."""
+    rows = slice(first, after)
+    return replace(frame, fields=frame.fields[rows], starts=frame.starts[rows], ends=frame.ends[rows])
 
 
 def locate_cells(frame: Frame, dimension_count: int, metric_count: int) -> Cells:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from google.analytics.data_v1beta import types
 
+from steadfast.ga4 import decode
 from steadfast.ga4.reports import Report
 
 Row = tuple[Sequence[str | bytes], Sequence[str | bytes]]
@@ -50,3 +51,9 @@ def build_body(report: Report, rows: Sequence[Row], row_count: int | None = None
     frame = build_frame(report, len(rows) if row_count is None else row_count)
     body: bytes = types.RunReportResponse.serialize(frame)
     return body + b"".join(encode_row(*row) for row in rows)
+
+
+def decode_page(body: bytes, report: Report) -> decode.DecodedPage:
+    """The whole page as one part."""
+    (page,) = decode.decode_page(body, report, part_rows=2**31)
+    return page

@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from steadfast.demo.ga4 import EmulatorOptions, Fault, run_emulator
 from steadfast.errors import ConfigError
 from steadfast.ga4.client import ClientConfig, open_client
-from steadfast.ga4.decode import decode_page, read_head
+from steadfast.ga4.decode import read_head
 from steadfast.ga4.failures import FailureKind, Ga4Failure
 from steadfast.ga4.reports import REPORTS, Report
+
+from .pages import decode_page
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROPERTY = 900_000_001

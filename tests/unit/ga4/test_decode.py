@@ -9,9 +9,12 @@ import pytest
 from google.analytics.data_v1beta import types
 
 from steadfast.errors import ConfigError, SourceUnavailable
+from steadfast.ga4 import decode
 from steadfast.ga4.damage import Damage
-from steadfast.ga4.decode import decode_page, read_head
+from steadfast.ga4.decode import read_head
 from steadfast.ga4.reports import REPORTS, Grain, Report
+
+from .pages import decode_page
 
 GOOD = (("20260301", "example.com", "/"), ("12", "1.5", "9.99"))
 
@@ -218,3 +221,17 @@ def test_it_refuses_a_row_with_a_cell_too_few(build_page, pages_report):
     body = build_page(pages_report, [GOOD, (("20260301", "h"), GOOD[1])])
     with pytest.raises(SourceUnavailable, match="Row 1 of the page has 2 dimensions and 3 metrics"):
         decode_page(body, pages_report)
+
+
+@pytest.mark.parametrize("part_rows", [1, 2, 3, 7, 100])
+def test_a_page_in_parts_is_the_same_page(part_rows, build_page, pages_report):
+    rows = [
+        ((f"2026030{1 + n // 4}", "h", f"/{n}"), (str(n), "1.5", "x" if n == 5 else "9.99"))
+        for n in range(10)
+    ]
+    body = build_page(pages_report, rows)
+    whole, parts = decode_page(body, pages_report), list(decode.decode_page(body, pages_report, part_rows))
+    assert pa.concat_tables([part.table for part in parts]) == whole.table
+    assert [part.head.page_rows for part in parts] == [part.table.num_rows for part in parts]
+    assert [len(part.damages) for part in parts].count(1) == len(whole.damages) == 1
+    assert parts[-1].date_digests == whole.date_digests

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from steadfast.errors import SourceUnavailable
 from steadfast.ga4.failures import FailureKind, Ga4Failure
 from steadfast.ga4.fetch import Asking, ItemRead, ItemStopped
 from steadfast.ga4.fetch_pool import FetchPool, Quiet
@@ -70,7 +71,7 @@ def pool(google, pauses):
         google.released.set()
 
 
-def submit(pool, property_id, count=1):
+def submit(pool, property_id, count=1, attempt=0):
     for number in range(count):
         item = Item(
             number,
@@ -80,6 +81,8 @@ def submit(pool, property_id, count=1):
             DateRange(DAY, DAY),
             False,
             "planned",
+            attempt,
+            0,
             None,
             "America/New_York",
             "USD",
@@ -104,36 +107,37 @@ def test_a_slow_property_holds_three_requests_and_nobody_else(google, pool):
     assert google.most_in_flight[1] == 3
 
 
-def test_a_retry_waits_until_there_is_nothing_else_to_do(google, pool, pauses):
+def test_failed_items_are_given_back_when_nothing_else_is_left(google, pool, pauses):
     google.failures = {1: [FailureKind.SERVER_ERROR]}
     submit(pool, 1)
     submit(pool, 2, 50)
-    read = endings(pool.events())
-    assert [event.item.property_id for event in read][-1] == 1
-    assert len(read) == 51
-    assert len(pauses) == 1
+    ended = endings(pool.events())
+    assert [event.item.property_id for event in ended] == [2] * 50 + [1]
+    assert isinstance(ended[-1], ItemStopped)
+    assert isinstance(ended[-1].error, SourceUnavailable)
+    assert not pauses
 
 
-def test_it_says_when_only_waiting_is_left(google, pool):
+def test_it_says_when_nothing_comes_before_it_gives_items_back(google, pool):
     google.failures = {1: [FailureKind.SERVER_ERROR]}
     submit(pool, 1)
     kinds = [type(event) for event in pool.events()]
-    assert kinds.index(Quiet) < kinds.index(ItemRead)
+    assert kinds.index(Quiet) < kinds.index(ItemStopped)
 
 
 def test_a_crowded_property_is_asked_once_at_a_time_from_then_on(google, pool):
     google.failures = {1: [FailureKind.CONCURRENT_QUOTA]}
     submit(pool, 1)
-    endings(pool.events())
+    assert endings(pool.events())[0].not_before
     google.most_in_flight.clear()
     submit(pool, 1, 10)
     endings(pool.events())
     assert google.most_in_flight[1] == 1
 
 
-def test_an_item_that_fails_for_good_ends_after_its_tries(google, pool):
-    google.failures = {1: [FailureKind.SERVER_ERROR] * 9}
-    submit(pool, 1)
+def test_an_item_that_failed_before_has_fewer_tries_left(google, pool):
+    google.failures = {1: [FailureKind.TIMEOUT]}
+    submit(pool, 1, attempt=1)
     (ending,) = endings(pool.events())
     assert isinstance(ending, ItemStopped)
-    assert google.asked[1] == 3
+    assert google.asked[1] == 1

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadfast.errors import SourceUnavailable
-from steadfast.ga4.decode import decode_page
 from steadfast.ga4.plain_rows import read_cells
 from steadfast.ga4.reports import Report
 from steadfast.ga4.wire import UnexpectedLayout, encode_dimensions, frame_page, locate_cells
 
+from .pages import decode_page
 from .pages import encode_field as field
 
 REPORT = Report("pages", ("hostName",), ("sessions",))

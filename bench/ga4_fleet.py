@@ -24,6 +24,7 @@ from rig.machine import describe_machine
 from rig.warehouse import add_businesses, open_warehouse
 
 from steadfast.ga4.reports import CONTROL, DEFAULT_REPORTS
+from steadfast.launch.airflow_env import MEMORY
 
 FAULTS = ("no_access", "exhaust_day", "unknown", "unavailable", "collapse")
 FAULTY_SHARE = 0.05
@@ -72,7 +73,9 @@ def measure_huge_day() -> dict[str, Any]:
         add_businesses(warehouse.databases.owner_url, [(HUGE_ID, "UTC")], backfill_start_on=yesterday)
         command = [sys.executable, str(SYNC), warehouse.databases.pipeline_url, emulator.target]
         asked = [str(yesterday), str(yesterday), f"shop-{HUGE_ID}", *HUGE_REPORTS]
-        finished = subprocess.run([*command, *asked], check=True, capture_output=True, text=True)
+        finished = subprocess.run(
+            [*command, *asked], check=True, capture_output=True, text=True, env={**os.environ, **MEMORY}
+        )
     found = dict(json.loads(finished.stdout))
     say(f"a million rows: {found}")
     return {name: found[name] for name in ("rows", "peak_rss_mb", "sync_wall_s", "sync_cpu_s", "problems")}

@@ -89,35 +89,39 @@ def warm_pages(emulator: Emulator, days: Days) -> None:
 
 def summarise(ours: list[dict], truth: Content, found: Content) -> dict:
     """The keys that the targets are about; the median run stands for ours."""
-    middle = sorted(ours, key=lambda run: run["wall_s"])[len(ours) // 2]
+    middle = sorted(ours, key=lambda run: run["sync_wall_s"])[len(ours) // 2]
     millions = truth.rows / 1e6
     return {
-        "wall_s": middle["wall_s"],
-        "rows_per_second": round(truth.rows / middle["wall_s"]),
+        "wall_s": middle["sync_wall_s"],
+        "wall_with_start_s": middle["wall_s"],
+        "rows_per_second": round(truth.rows / middle["sync_wall_s"]),
         "client_cpu_s_per_million_rows": round(middle["sync_cpu_s"] / millions, 2),
         "client_cpu_s_per_million_rows_with_start": round(middle["cpu_s"] / millions, 2),
-        "sync_wall_s": middle["sync_wall_s"],
         "peak_rss_mb": middle["peak_rss_mb"],
         "shares": middle["shares"],
-        "runs_wall_s": [run["wall_s"] for run in ours],
+        "runs_wall_s": [run["sync_wall_s"] for run in ours],
         "complete": {"ours": describe_share(found, truth)},
     }
 
 
 def compare(result: dict, peer: ModuleType, runs: list[tuple[Usage, Content]], truth: Content) -> None:
-    """Add a peer to the result; its ratio is one of rows a second that arrived."""
+    """Add a peer to the result; its ratio is one of rows a second that arrived.
+
+    A peer that tells how long its load took is compared load with load, any other process with process.
+    """
     usage, content = min(runs, key=lambda run: run[0].wall_s)
     wall = statistics.median(one.wall_s for one, _ in runs)
     speed = content.rows / wall
-    result[f"ratio_to_{peer.NAME}"] = round(result["rows_per_second"] / speed, 1) if speed else None
+    ratio = round(truth.rows / result["wall_with_start_s"] / speed, 1) if speed else None
     worked = [one.work_s for one, _ in runs if one.work_s]
+    result[f"ratio_to_{peer.NAME}"] = ratio
     if worked:
-        ratio = statistics.median(worked) / result["sync_wall_s"]
-        result[f"ratio_to_{peer.NAME}_without_start"] = round(ratio, 1)
+        result[f"ratio_to_{peer.NAME}_with_start"] = ratio
+        result[f"ratio_to_{peer.NAME}"] = round(statistics.median(worked) / result["wall_s"], 1)
     result["complete"][peer.NAME] = describe_share(content, truth)
     result["peers"][peer.NAME] = {
         "versions": peer.VERSIONS,
-        "wall_s": round(wall, 1),
+        "wall_with_start_s": round(wall, 1),
         "rows_per_second": round(speed),
         "cpu_s_per_million_rows": round(usage.cpu_s / max(content.rows, 1) * 1e6, 1),
         "peak_rss_mb": usage.peak_rss_mb,

@@ -19,7 +19,7 @@ from steadfast.ga4.landing import Slice
 from steadfast.ga4.reports import Report
 from steadfast.warehouse.facts import FactTable
 
-CHUNK_ROWS = 100_000
+CHUNK_ROWS = 50_000
 DATES_PER_SLICE = 1 << 20
 """Room for the day number in a partition key; a day number is below 2**20 until the year 4840."""
 NO_PARTITION = -1

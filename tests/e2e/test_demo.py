@@ -159,6 +159,12 @@ def test_one_property_without_access_turns_the_run_red_and_nothing_else(demo):
     assert str(COMMERCE) in message.get_content()
 
 
+def test_the_next_run_by_hand_heals_it(demo):
+    run_id = demo.api.trigger("ga4_sync")
+    assert demo.wait_for_end(run_id) == "success"
+    assert states_of(demo, run_id)[COMMERCE] == {"published"}
+
+
 def test_ctrl_c_ends_it_well_and_leaves_no_process(demo):
     assert demo.interrupt() == 0
     assert find_processes(demo.state) == []

@@ -14,7 +14,8 @@ from steadfast.errors import PermanentError, WaitUntil
 
 LONGEST_WAIT = timedelta(hours=2)
 """A run that waits longer only blocks the next one, which finds the same work to do."""
-FIRST_PAUSE_S = 30
+FIRST_PAUSE_S = 120
+"""Long enough for healthy shards to have a slot first: a retry that comes sooner takes theirs."""
 LONGEST_PAUSE_S = 600
 LONGEST_JITTER_S = 60
 _DOUBLINGS = 10

@@ -42,7 +42,6 @@ class Settings:
     base_url: str = _setting("address of the Airflow web page, for links in mails", "http://localhost:8080")
     properties_per_shard: int = _setting("GA4 properties that one task syncs", 100)
     sync_deadline_minutes: int = _setting("minutes after which an unfinished daily sync mails ops", 15)
-    landing_days: int = _setting("days that GA4 pages are kept as received", 30)
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

@@ -118,11 +118,6 @@ def missing_ranges(
     return ranges
 
 
-def split_days(dates: DateRange) -> list[DateRange]:
-    """The range as single days, oldest first."""
-    return [DateRange(day, day) for day in dates]
-
-
 def halve_range(dates: DateRange) -> list[DateRange]:
     """The range in two halves, oldest first; a single day stays whole."""
     if dates.day_count == 1:

@@ -18,7 +18,6 @@ from steadfast.ga4.windows import (
     missing_ranges,
     newest_full_day,
     period_end,
-    split_days,
     sync_window,
 )
 
@@ -194,9 +193,8 @@ def test_the_ranges_hold_each_missing_day_once(expected, present, days):
 
 
 @given(DATES, st.integers(0, 100))
-def test_split_and_halved_ranges_lose_no_day(start, length):
+def test_a_halved_range_loses_no_day(start, length):
     dates = DateRange(start, start + timedelta(days=length))
-    assert [one.start for one in split_days(dates)] == list(dates)
     halves = halve_range(dates)
     assert [day for half in halves for day in half] == list(dates)
     assert len(halves) == (1 if length == 0 else 2)

@@ -13,11 +13,20 @@ import pytest
 from psycopg import sql
 
 from steadfast.ga4.reports import REPORTS
-from steadfast.warehouse.bootstrap import OWNER, PIPELINE, Databases, bootstrap, close_functions
+from steadfast.warehouse.bootstrap import (
+    OWNER,
+    PIPELINE,
+    RECEIVER,
+    Databases,
+    RolePasswords,
+    bootstrap,
+    close_functions,
+)
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.embedded import EmbeddedServer, start_server
 from steadfast.warehouse.facts import FactTable
 from steadfast.warehouse.migrate import migrate
+from steadfast.webhooks.events import EVENT_TABLES
 
 TODAY = date(2026, 11, 20)
 """The day that test databases were migrated on; partitions reach from October 2026 to February 2027."""
@@ -34,7 +43,12 @@ class Database:
     name: str
     owner_url: str
     pipeline_url: str
-    pipeline_password: str
+    receiver_url: str
+    passwords: RolePasswords
+
+    @property
+    def pipeline_password(self) -> str:
+        return self.passwords.pipeline
 
     def connect(self, *, autocommit: bool = True) -> psycopg.Connection:
         return connect(self.owner_url, autocommit=autocommit, application="test")
@@ -83,7 +97,11 @@ def fact_tables() -> list[FactTable]:
 def migrated_template(empty_databases, fact_tables) -> str:
     template = empty_databases()
     migrate(
-        template.owner_url, pipeline_password=template.pipeline_password, reports=fact_tables, today=TODAY
+        template.owner_url,
+        passwords=template.passwords,
+        reports=fact_tables,
+        events=EVENT_TABLES,
+        today=TODAY,
     )
     return template.name
 
@@ -115,8 +133,9 @@ def _create_database(server: EmbeddedServer, logins: Databases, template: str) -
         server,
         name,
         server.dsn(OWNER, str(owner), name),
-        server.dsn(PIPELINE, logins.pipeline_password, name),
-        logins.pipeline_password,
+        server.dsn(PIPELINE, logins.passwords.pipeline, name),
+        server.dsn(RECEIVER, logins.passwords.receiver, name),
+        logins.passwords,
     )
 
 

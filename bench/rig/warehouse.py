@@ -18,6 +18,7 @@ from steadfast.warehouse.connect import connect
 from steadfast.warehouse.embedded import EmbeddedServer, start_server
 from steadfast.warehouse.migrate import migrate
 from steadfast.warehouse.secret_files import keep_secret
+from steadfast.webhooks.events import EVENT_TABLES
 
 ACTOR = "benchmark"
 CONNECTION_ID = "steadfast_ga4"
@@ -57,8 +58,14 @@ def open_warehouse(state: Path) -> Iterator[Warehouse]:
     with start_server(state, durable=True) as server:
         databases = bootstrap(server)
         tables = [report.table for report in REPORTS.values()]
-        password, today = databases.pipeline_password, datetime.now(UTC).date()
-        migrate(databases.owner_url, pipeline_password=password, reports=tables, today=today)
+        today = datetime.now(UTC).date()
+        migrate(
+            databases.owner_url,
+            passwords=databases.passwords,
+            reports=tables,
+            events=EVENT_TABLES,
+            today=today,
+        )
         with psycopg.connect(server.superuser_dsn(), autocommit=True) as connection:
             names = {"database": sql.Identifier(PEERS), "owner": sql.Identifier(OWNER)}
             connection.execute(sql.SQL("CREATE DATABASE {database} OWNER {owner}").format(**names))

@@ -18,8 +18,8 @@ PREFIX = "STEADFAST_"
 PLACEHOLDERS = {"changeme", "change-me", "changethis", "secret", "password", "todo"}
 
 
-def _setting(meaning: str, default: Any, *, is_secret: bool = False) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "is_secret": is_secret})
+def _setting(meaning: str, default: Any, *, is_secret: bool = False, most: int | None = None) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "is_secret": is_secret, "most": most})
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,35 @@ class Settings:
         "",
         is_secret=True,
     )
+    receiver_password: str = _setting(
+        "password of the role steadfast_receiver; empty: one is made and kept in the state directory",
+        "",
+        is_secret=True,
+    )
+    receiver_url: str = _setting(
+        "URL of the warehouse as the role steadfast_receiver, for the receiver; empty: the embedded one",
+        "",
+        is_secret=True,
+    )
+    sealing_keys: str = _setting(
+        "Fernet keys that seal signing secrets, separated by commas, the newest first; empty: one is made "
+        "and kept in the state directory",
+        "",
+        is_secret=True,
+    )
+    metrics_token: str = _setting(
+        "bearer token that may read the receiver's /metrics; empty: only this machine may",
+        "",
+        is_secret=True,
+    )
+    webhook_url: str = _setting(
+        "address under which n8n reaches the receiver, for the settings that are printed",
+        "http://localhost:8081",
+    )
+    n8n_urls: str = _setting(
+        "addresses of the n8n servers that may be asked for lost events, separated by commas; empty: none", ""
+    )
+    webhook_ingest_minutes: int = _setting("minutes between two runs of webhook_ingest, 1 to 5", 5, most=5)
     mail_to: str = _setting("addresses that receive alerts, separated by commas; empty: no mail", "")
     mail_from: str = _setting("sender of alerts", "steadfast@localhost")
     base_url: str = _setting("address of the Airflow web page, for links in mails", "http://localhost:8080")
@@ -47,7 +76,7 @@ class Settings:
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Build the settings from `environ`; ConfigError names the variable that is wrong."""
     _refuse_unknown(environ)
-    values = {f.name: _read(f.name, f.type, environ, bool(f.metadata["is_secret"])) for f in fields(Settings)}
+    values = {f.name: _read(f.name, f.type, environ, f.metadata) for f in fields(Settings)}
     return Settings(**{name: value for name, value in values.items() if value is not None})
 
 
@@ -71,18 +100,23 @@ def variable_name(field_name: str) -> str:
     return PREFIX + field_name.upper()
 
 
-def _read(name: str, kind: Any, environ: Mapping[str, str], is_secret: bool) -> Any:
+def _read(name: str, kind: Any, environ: Mapping[str, str], rules: Mapping[str, Any]) -> Any:
     variable = variable_name(name)
     text = environ.get(variable) or _read_file(variable, environ.get(f"{variable}_FILE"))
     if not text:
         return None
-    if is_secret and text.lower() in PLACEHOLDERS:
+    if rules["is_secret"] and text.lower() in PLACEHOLDERS:
         raise ConfigError(f"{variable} still holds a placeholder; set a real value.")
     if kind is int:
-        if not text.isdecimal() or int(text) < 1:
-            raise ConfigError(f"{variable} is {text!r}; a whole number above 0 is needed.")
-        return int(text)
+        return _read_number(variable, text, rules["most"])
     return Path(text) if kind is Path else text
+
+
+def _read_number(variable: str, text: str, most: int | None) -> int:
+    if not text.isdecimal() or int(text) < 1 or (most is not None and int(text) > most):
+        allowed = "above 0" if most is None else f"from 1 to {most}"
+        raise ConfigError(f"{variable} is {text!r}; a whole number {allowed} is needed.")
+    return int(text)
 
 
 def _read_file(variable: str, path: str | None) -> str | None:

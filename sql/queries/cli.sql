@@ -104,14 +104,6 @@ FROM ops.breaker
 WHERE state <> 'closed'
 ORDER BY name;
 
--- name: zone_is_known
--- Whether the server can compute in a time zone.
-SELECT EXISTS (
-    SELECT
-    FROM pg_timezone_names
-    WHERE name = %(time_zone)s
-);
-
 -- name: present_roles
 -- Which of some roles the server has, and whether they may log in.
 SELECT

@@ -214,3 +214,164 @@ DROP OWNED BY {role};
 -- name: drop_login_role
 -- Remove a login role.
 DROP ROLE IF EXISTS {role};
+
+-- name: zone_is_known
+-- Whether the server can compute in a time zone.
+SELECT EXISTS (
+    SELECT
+    FROM pg_timezone_names
+    WHERE name = %(time_zone)s
+);
+
+-- name: insert_source
+-- Give a webhook source to an entity; no row comes back if it has one of that slug.
+INSERT INTO config.webhook_source (
+    entity_id,
+    slug,
+    name,
+    auth,
+    tolerance_seconds,
+    max_bytes,
+    rate_per_second,
+    burst,
+    dedup_days,
+    conflict_policy,
+    is_strict,
+    time_zone,
+    n8n_connection_id,
+    n8n_workflow_id,
+    n8n_node,
+    created_at,
+    updated_at
+)
+VALUES (
+    %(entity_id)s,
+    %(slug)s,
+    %(name)s,
+    %(auth)s,
+    %(tolerance_seconds)s,
+    %(max_bytes)s,
+    %(rate_per_second)s,
+    %(burst)s,
+    %(dedup_days)s,
+    %(conflict_policy)s,
+    %(is_strict)s,
+    %(time_zone)s,
+    %(n8n_connection_id)s,
+    %(n8n_workflow_id)s,
+    %(n8n_node)s,
+    %(now)s,
+    %(now)s
+)
+ON CONFLICT (entity_id, slug) DO NOTHING
+RETURNING *;
+
+-- name: find_source
+-- The webhook source of an entity with a slug.
+SELECT *
+FROM config.webhook_source
+WHERE entity_id = %(entity_id)s
+    AND slug = %(slug)s;
+
+-- name: lock_source
+-- The webhook source of an entity with a slug, kept from other changes until the transaction ends.
+SELECT *
+FROM config.webhook_source
+WHERE entity_id = %(entity_id)s
+    AND slug = %(slug)s
+FOR UPDATE;
+
+-- name: list_sources
+-- The webhook sources of one entity, or of all if it is null.
+SELECT *
+FROM config.webhook_source
+WHERE entity_id = %(entity_id)s OR %(entity_id)s::integer IS NULL
+ORDER BY entity_id, slug;
+
+-- name: update_source
+-- Store what may change in a webhook source.
+UPDATE config.webhook_source
+SET
+    name = %(name)s,
+    tolerance_seconds = %(tolerance_seconds)s,
+    max_bytes = %(max_bytes)s,
+    rate_per_second = %(rate_per_second)s,
+    burst = %(burst)s,
+    dedup_days = %(dedup_days)s,
+    conflict_policy = %(conflict_policy)s,
+    is_strict = %(is_strict)s,
+    time_zone = %(time_zone)s,
+    n8n_connection_id = %(n8n_connection_id)s,
+    n8n_workflow_id = %(n8n_workflow_id)s,
+    n8n_node = %(n8n_node)s,
+    is_enabled = %(is_enabled)s,
+    updated_at = %(updated_at)s
+WHERE source_id = %(source_id)s;
+
+-- name: insert_key
+-- Give a source a key that is valid from now on.
+INSERT INTO config.webhook_key (source_id, sealed_secret, token_hash, not_before, created_at)
+VALUES (%(source_id)s, %(sealed_secret)s, %(token_hash)s, %(now)s, %(now)s)
+RETURNING key_id;
+
+-- name: lock_source_keys
+-- The keys of a source, kept from other changes until the transaction ends.
+SELECT
+    issued.key_id,
+    issued.source_id,
+    source.entity_id,
+    issued.not_before,
+    issued.not_after,
+    issued.created_at
+FROM config.webhook_key AS issued
+JOIN config.webhook_source AS source USING (source_id)
+WHERE source_id = %(source_id)s
+ORDER BY issued.key_id
+FOR UPDATE OF issued;
+
+-- name: list_key_uses
+-- The keys of a source and the last minute in which each opened a request.
+SELECT
+    issued.key_id,
+    issued.not_before,
+    issued.not_after,
+    issued.created_at,
+    traffic.last_used_at
+FROM config.webhook_key AS issued
+CROSS JOIN LATERAL (
+    SELECT max(used.minute) AS last_used_at
+    FROM ops.webhook_traffic AS used
+    WHERE used.key_id = issued.key_id
+) AS traffic
+WHERE issued.source_id = %(source_id)s
+ORDER BY issued.key_id;
+
+-- name: end_key
+-- Say when a key ceases to be valid.
+UPDATE config.webhook_key
+SET not_after = %(not_after)s
+WHERE key_id = %(key_id)s;
+
+-- name: list_sealed_keys
+-- The keys with a sealed secret that are valid or will be, and whose they are.
+SELECT
+    issued.key_id,
+    issued.source_id,
+    source.entity_id,
+    issued.not_before,
+    issued.not_after,
+    issued.created_at,
+    issued.sealed_secret,
+    entity.slug || '/' || source.slug AS owner
+FROM config.webhook_key AS issued
+JOIN config.webhook_source AS source USING (source_id)
+JOIN config.business_entity AS entity USING (entity_id)
+WHERE issued.sealed_secret IS NOT NULL
+    AND (issued.not_after IS NULL OR issued.not_after > %(now)s)
+ORDER BY issued.key_id;
+
+-- name: reseal_key
+-- Replace the sealed secret of a key by the same secret, sealed anew.
+UPDATE config.webhook_key
+SET sealed_secret = %(sealed_secret)s
+WHERE key_id = %(key_id)s;

@@ -15,7 +15,7 @@ SELECT pg_advisory_lock(hashtextextended('steadfast migrate', 0));
 SET lock_timeout = '60s';
 
 -- name: list_fact_columns
--- Every column of the partitioned tables of facts, with its type.
+-- Every column of the tables of facts, with its type; partitions have those of their table.
 SELECT
     class.relname,
     attribute.attname,
@@ -23,7 +23,8 @@ SELECT
 FROM pg_class AS class
 JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
 WHERE class.relnamespace = 'facts'::regnamespace
-    AND class.relkind = 'p'
+    AND class.relkind IN ('p', 'r')
+    AND NOT class.relispartition
     AND attribute.attnum > 0
     AND NOT attribute.attisdropped;
 
@@ -68,6 +69,28 @@ CREATE POLICY own_entity ON facts.{table} FOR SELECT TO steadfast_dashboard
     USING (entity_id = ANY (ARRAY(SELECT config.visible_entities(current_user))));
 CREATE POLICY every_entity ON facts.{table} TO steadfast_pipeline, steadfast_backup
     USING (true) WITH CHECK (true);
+
+-- name: create_event_table
+-- One row per source and natural key. Not partitioned: a key must be unique however far its days lie apart.
+CREATE TABLE facts.{table} (
+    entity_id integer NOT NULL,
+    source_id integer NOT NULL,
+    event_on date NOT NULL,
+    event_at timestamptz NOT NULL,
+    {columns},
+    inbox_id bigint NOT NULL,
+    received_at timestamptz NOT NULL,
+    run_id bigint NOT NULL,
+    PRIMARY KEY (source_id, {key})
+) WITH (fillfactor = 90);
+
+-- name: define_required_column
+-- A column that every event fills.
+{column} {kind} NOT NULL
+
+-- name: define_optional_column
+-- A column that an event may leave empty.
+{column} {kind}
 
 -- name: list_partitioned_tables
 -- The tables that need partitions ahead of time.
@@ -200,6 +223,6 @@ REVOKE ALL ON DATABASE {database} FROM PUBLIC;
 GRANT CONNECT ON DATABASE {database} TO steadfast_receiver, steadfast_dashboard, steadfast_backup;
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO steadfast_pipeline;
 
--- name: set_pipeline_password
--- Let the pipeline log in with the password it was given.
-ALTER ROLE steadfast_pipeline LOGIN PASSWORD {verifier};
+-- name: set_role_password
+-- Let one of our roles log in with the password it was given.
+ALTER ROLE {role} LOGIN PASSWORD {verifier};

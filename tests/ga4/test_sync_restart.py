@@ -17,6 +17,7 @@ from steadfast.warehouse.bootstrap import bootstrap
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.embedded import EmbeddedServer, start_server
 from steadfast.warehouse.migrate import migrate
+from steadfast.webhooks.events import EVENT_TABLES
 
 from .conftest import AGRICULTURE, YESTERDAY, Installation
 
@@ -47,7 +48,7 @@ def restarting(today):
     server = start_server(state, durable=False)
     urls = bootstrap(server)
     tables = [report.table for report in REPORTS.values()]
-    migrate(urls.owner_url, pipeline_password=urls.pipeline_password, reports=tables, today=today)
+    migrate(urls.owner_url, passwords=urls.passwords, reports=tables, events=EVENT_TABLES, today=today)
     database = RestartingDatabase(state, server, urls.owner_url, urls.pipeline_url)
     yield database
     database.server.stop()

@@ -7,6 +7,7 @@ from steadfast.errors import ConfigError
 from steadfast.warehouse.bootstrap import bootstrap
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.migrate import migrate
+from steadfast.webhooks.events import EVENT_TABLES
 
 
 def ask(url, query):
@@ -37,7 +38,9 @@ def test_airflow_owns_its_database_and_sees_no_other(postgres_server, logins):
 
 
 def test_the_pipeline_gets_in_once_migrated(logins, fact_tables, today):
-    migrate(logins.owner_url, pipeline_password=logins.pipeline_password, reports=fact_tables, today=today)
+    migrate(
+        logins.owner_url, passwords=logins.passwords, reports=fact_tables, events=EVENT_TABLES, today=today
+    )
     assert ask(logins.pipeline_url, "SELECT current_user::text") == ("steadfast_pipeline",)
 
 
@@ -50,5 +53,5 @@ def test_the_owner_may_hand_out_the_role_that_reads_everything(postgres_server, 
 
 
 def test_passwords_do_not_show_in_logs_or_representations(postgres_server, logins):
-    assert logins.pipeline_password not in repr(logins)
+    assert logins.passwords.pipeline not in repr(logins)
     assert postgres_server.cluster.password not in repr(postgres_server)

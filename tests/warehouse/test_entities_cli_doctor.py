@@ -1,11 +1,18 @@
 """`steadfast doctor`: it finds what is broken and says how to mend it."""
 
 import json
+from datetime import UTC, datetime
 
+import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from typer.testing import CliRunner
 
 from steadfast.cli import app
+from steadfast.entities.businesses import add_entity
+from steadfast.entities.sealing import Sealer
+from steadfast.entities.webhook_keys import issue_key
+from steadfast.entities.webhook_sources import add_source
 
 
 @pytest.fixture
@@ -58,6 +65,59 @@ def test_marts_of_another_version_are_found(doctor, database):
     with database.connect() as connection:
         connection.execute("INSERT INTO ops.mart_definition VALUES ('old_mart', 'x', now())")
     assert "✗ the marts are not those of this version" in doctor(database.owner_url).stdout
+
+
+@pytest.fixture
+def sealed_with(database):
+    """A function that gives the warehouse a source with a secret sealed by a key."""
+    by_test = {"actor": "test", "now": datetime(2026, 11, 20, tzinfo=UTC)}
+
+    def seal(key):
+        with database.connect() as connection:
+            add_entity(connection, "bakery", name="Bakery", **by_test)
+            source = add_source(connection, "bakery", "shop", name="Shop", **by_test)
+            issue_key(connection, source, Sealer(key), **by_test)
+
+    return seal
+
+
+def test_sealing_keys_that_open_every_secret_are_a_tick(doctor, database, sealed_with, monkeypatch):
+    assert "✓ no signing secret yet" in doctor(database.owner_url).stdout
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    sealed_with(old)
+    monkeypatch.setenv("STEADFAST_SEALING_KEYS", f"{new},{old}")
+    assert "✓ the sealing keys open all 1 signing secrets" in doctor(database.owner_url).stdout
+
+
+def test_a_secret_that_no_sealing_key_opens_is_found(doctor, database, sealed_with, monkeypatch):
+    sealed_with(Fernet.generate_key().decode())
+    monkeypatch.setenv("STEADFAST_SEALING_KEYS", Fernet.generate_key().decode())
+    found = doctor(database.owner_url)
+    assert found.exit_code == 1
+    assert "✗ signing secrets cannot be opened" in found.stdout
+    assert "No key of STEADFAST_SEALING_KEYS opens the secret of bakery/shop (key 1)" in found.stdout
+
+
+def test_a_sealing_key_that_is_none_is_found_before_it_is_needed(doctor, database, monkeypatch):
+    monkeypatch.setenv("STEADFAST_SEALING_KEYS", "abc")
+    assert "Key number 1 of STEADFAST_SEALING_KEYS" in doctor(database.owner_url).stdout
+
+
+def test_a_missing_sealing_key_is_found_and_none_is_made(doctor, database, sealed_with, tmp_path):
+    sealed_with(Fernet.generate_key().decode())
+    assert "set STEADFAST_SEALING_KEYS" in doctor(database.owner_url).stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_receiver_that_cannot_log_in_is_found(doctor, database):
+    with psycopg.connect(database.server.superuser_dsn(), autocommit=True) as superuser:
+        superuser.execute("ALTER ROLE steadfast_receiver NOLOGIN")
+        try:
+            found = doctor(database.owner_url)
+        finally:
+            superuser.execute("ALTER ROLE steadfast_receiver LOGIN")
+    assert found.exit_code == 1
+    assert "unable to log in: steadfast_receiver" in found.stdout
 
 
 def test_alerts_that_reach_nobody_are_found(doctor, database, monkeypatch):

@@ -8,17 +8,20 @@ import pytest
 from alembic.config import Config
 
 from steadfast.errors import ConfigError
+from steadfast.warehouse.bootstrap import RolePasswords
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.locations import sql_directory
 from steadfast.warehouse.migrate import migrate
+from steadfast.webhooks.events import EVENT_TABLES
 
 
 @pytest.fixture
 def migrate_it(empty_database, fact_tables, today):
     def run(**changes):
         wanted = {
-            "pipeline_password": empty_database.pipeline_password,
+            "passwords": empty_database.passwords,
             "reports": fact_tables,
+            "events": EVENT_TABLES,
             "today": today,
         }
         return migrate(empty_database.owner_url, **{**wanted, **changes})
@@ -30,7 +33,7 @@ def test_from_nothing_it_makes_everything_and_says_so(migrate_it, empty_database
     report = migrate_it()
     assert report.has_changed
     assert report.schema.before is None
-    assert report.facts == tuple(table.name for table in fact_tables)
+    assert report.facts == tuple(table.name for table in (*fact_tables, *EVENT_TABLES))
     assert "fact_pages_2026_11" in report.partitions
     assert "daily_overview" in report.marts
     with empty_database.connect_pipeline() as connection:
@@ -62,7 +65,7 @@ def test_a_new_password_replaces_the_old_one(migrate_it, empty_database):
     migrate_it()
     url = empty_database.server.dsn("steadfast_pipeline", "another-password", empty_database.name)
     try:
-        assert migrate_it(pipeline_password="another-password").is_password_set
+        assert migrate_it(passwords=RolePasswords("another-password", "another")).is_password_set
         connect(url).close()
         with pytest.raises(ConfigError):
             empty_database.connect_pipeline()

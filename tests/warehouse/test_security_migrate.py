@@ -7,18 +7,22 @@ import pytest
 from psycopg import sql
 
 from steadfast.errors import ConfigError
+from steadfast.warehouse.bootstrap import RolePasswords
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.locations import sql_directory
 from steadfast.warehouse.marts import Mart, apply_marts
 from steadfast.warehouse.migrate import migrate
 from steadfast.warehouse.queries import load_queries
+from steadfast.webhooks.events import EVENT_TABLES
 
 
 @pytest.fixture
 def migrate_it(fact_tables, today):
     def run(database):
-        password = database.pipeline_password
-        return migrate(database.owner_url, pipeline_password=password, reports=fact_tables, today=today)
+        passwords = database.passwords
+        return migrate(
+            database.owner_url, passwords=passwords, reports=fact_tables, events=EVENT_TABLES, today=today
+        )
 
     return run
 
@@ -83,7 +87,13 @@ def test_another_owner_is_told_why_it_cannot_migrate_a_second_warehouse(
     url = empty_database.server.dsn(owner, "a-password", empty_database.name)
     try:
         with pytest.raises(ConfigError, match="one role migrates every warehouse of a server"):
-            migrate(url, pipeline_password="another", reports=fact_tables, today=today)
+            migrate(
+                url,
+                passwords=RolePasswords("another", "another"),
+                reports=fact_tables,
+                events=EVENT_TABLES,
+                today=today,
+            )
         empty_database.connect_pipeline().close()
     finally:
         superuser.execute(sql.SQL("ALTER DATABASE {} OWNER TO steadfast_owner").format(database))

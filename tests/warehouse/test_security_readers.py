@@ -13,6 +13,7 @@ from steadfast.entities.properties import add_property
 from steadfast.warehouse.bootstrap import scramble
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.migrate import migrate
+from steadfast.webhooks.events import EVENT_TABLES
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 BY_ANN = {"actor": "cli:ann", "now": NOW}
@@ -82,7 +83,11 @@ def is_allowed(session, attempt):
 def warehouse(database, fact_tables, today):
     """A migrated database of two entities; `cafe` has something to hide in every room."""
     migrate(
-        database.owner_url, pipeline_password=database.pipeline_password, reports=fact_tables, today=today
+        database.owner_url,
+        passwords=database.passwords,
+        reports=fact_tables,
+        events=EVENT_TABLES,
+        today=today,
     )
     with database.connect() as owner:
         for number, slug in enumerate(("bakery", "cafe"), start=1):
@@ -250,9 +255,10 @@ def test_an_entitys_login_that_is_made_a_backend_by_mistake_still_names_no_entit
         assert "cafe" not in seen
 
 
-def test_the_receiver_reads_nothing(warehouse, make_login):
+def test_the_receiver_reads_who_may_send_and_nothing_that_was_sent(warehouse, make_login):
     _, receiver = make_login("steadfast_receiver")
-    assert read_everything(receiver, list_relations(warehouse)) == {}
+    read = read_everything(receiver, list_relations(warehouse))
+    assert sorted(read) == ["config.webhook_key", "config.webhook_source"]
 
 
 def test_the_backup_reads_everything_that_a_dump_holds_and_changes_nothing(warehouse, make_login):

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from steadfast.cli import demo, doctor, entity, ga4_property, migrate, setting, sync
+from steadfast.cli import demo, doctor, entity, ga4_property, migrate, receive, setting, source, sync
 from steadfast.cli.terminal import print_error
 from steadfast.errors import SteadfastError
 
@@ -34,8 +34,10 @@ app = typer.Typer(
 app.add_typer(entity.app, name="entity")
 app.add_typer(ga4_property.app, name="property")
 app.add_typer(setting.app, name="setting")
+app.add_typer(source.app, name="source")
 app.add_typer(sync.app, name="sync")
 demo.register(app)
+app.command("receive")(receive.run_receiver)
 app.command("migrate")(migrate.migrate_warehouse)
 app.command("doctor")(doctor.examine_installation)
 

@@ -16,8 +16,11 @@ from psycopg import Connection
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
 from steadfast.cli.airflow_connection import is_airflow_reachable, read_client_config
-from steadfast.cli.terminal import AsJson, print_json, print_step
+from steadfast.cli.terminal import AsJson, current_time, print_json, print_step
 from steadfast.cli.warehouse_url import owner_url
+from steadfast.entities.sealing import find_sealing_keys
+from steadfast.entities.source_checks import knows_zone
+from steadfast.entities.webhook_keys import check_secrets
 from steadfast.errors import SteadfastError
 from steadfast.settings import Settings, load_settings
 from steadfast.warehouse.connect import connect, translate_errors
@@ -29,8 +32,8 @@ OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
 OLDEST_SERVER = 15
 LEAST_FREE_GIB = 2
 SAMPLE_ZONES = ("America/New_York", "America/Los_Angeles", "Europe/London", "Asia/Tokyo")
-ROLES_THAT_LOG_IN = ("steadfast_pipeline",)
-GROUP_ROLES = ("steadfast_receiver", "steadfast_dashboard", "steadfast_backend", "steadfast_backup")
+ROLES_THAT_LOG_IN = ("steadfast_pipeline", "steadfast_receiver")
+GROUP_ROLES = ("steadfast_dashboard", "steadfast_backend", "steadfast_backup")
 MIGRATE = "run `steadfast migrate`"
 
 
@@ -104,7 +107,7 @@ def check_server(connection: Connection[Any]) -> Finding:
 def check_server_zones(connection: Connection[Any]) -> Finding:
     """PostgreSQL computes in zones too, and the embedded one reads them from the host."""
     for zone in SAMPLE_ZONES:
-        if not _fetch_value(connection, "zone_is_known", time_zone=zone):
+        if not knows_zone(connection, zone):
             fix = "install the package tzdata on its host and restart it"
             return Finding(f"time zone {zone} is unknown to PostgreSQL", fix)
     return Finding("time zones known to PostgreSQL")
@@ -135,6 +138,20 @@ def check_roles(connection: Connection[Any]) -> Finding:
     if missing or closed:
         return Finding(f"roles missing or unable to log in: {', '.join(missing + closed)}", MIGRATE)
     return Finding("roles present")
+
+
+def check_sealing(connection: Connection[Any], settings: Settings) -> Finding:
+    """The sealing keys open every signing secret that is in use."""
+    try:
+        count = check_secrets(
+            connection, find_sealing_keys(settings.sealing_keys, settings.state), current_time()
+        )
+    except (UndefinedTable, InvalidSchemaName):
+        connection.rollback()
+        return Finding("signing secrets not checked, there is no table of them", MIGRATE)
+    except SteadfastError as error:
+        return Finding("signing secrets cannot be opened", str(error))
+    return Finding(f"the sealing keys open all {count} signing secrets" if count else "no signing secret yet")
 
 
 def check_ga4_connections(connection: Connection[Any], settings: Settings) -> list[Finding]:
@@ -177,6 +194,7 @@ def _examine_warehouse(settings: Settings) -> list[Finding]:
     try:
         with translate_errors(), connect(owner_url(settings), application="steadfast doctor") as connection:
             found = [check(connection) for check in WAREHOUSE_CHECKS]
+            found.append(check_sealing(connection, settings))
             return [*found, *check_ga4_connections(connection, settings)]
     except SteadfastError as error:
         return [Finding("PostgreSQL cannot be reached", str(error))]

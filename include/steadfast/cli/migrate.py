@@ -3,9 +3,9 @@
 from steadfast.cli.terminal import current_time, print_line, show_progress
 from steadfast.cli.warehouse_url import owner_url
 from steadfast.ga4.reports import REPORTS
-from steadfast.settings import Settings, load_settings
-from steadfast.warehouse.bootstrap import PIPELINE
-from steadfast.warehouse.secret_files import keep_secret
+from steadfast.launch.databases import role_passwords
+from steadfast.settings import load_settings
+from steadfast.webhooks.events import EVENT_TABLES
 
 
 def migrate_warehouse() -> None:
@@ -17,15 +17,12 @@ def migrate_warehouse() -> None:
     with show_progress("Migrating the warehouse"):
         report = migrate(
             owner_url(settings),
-            pipeline_password=_pipeline_password(settings),
+            passwords=role_passwords(settings.state, settings),
             reports=[report.table for report in REPORTS.values()],
+            events=EVENT_TABLES,
             today=current_time().date(),
         )
     print_line(str(report))
     for room, names in (("facts", report.facts), ("marts", report.marts)):
         for name in names:
             print_line(f"  {room}.{name}")
-
-
-def _pipeline_password(settings: Settings) -> str:
-    return settings.pipeline_password or keep_secret(settings.state / "secrets", PIPELINE)

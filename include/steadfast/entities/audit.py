@@ -10,16 +10,27 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from steadfast.entities.records import BusinessEntity, EntityLogin, Ga4Property, SyncSetting
+from steadfast.entities.records import (
+    BusinessEntity,
+    EntityLogin,
+    Ga4Property,
+    SyncSetting,
+    WebhookKey,
+    WebhookReplay,
+    WebhookSource,
+)
 from steadfast.warehouse.queries import load_queries
 
-Record = BusinessEntity | Ga4Property | SyncSetting | EntityLogin
+Record = BusinessEntity | Ga4Property | SyncSetting | EntityLogin | WebhookSource | WebhookKey | WebhookReplay
 
 OBJECT_KINDS: Mapping[type[Record], str] = {
     BusinessEntity: "business_entity",
     Ga4Property: "ga4_property",
     SyncSetting: "sync_setting",
     EntityLogin: "entity_login",
+    WebhookSource: "webhook_source",
+    WebhookKey: "webhook_key",
+    WebhookReplay: "webhook_replay",
 }
 
 

@@ -12,7 +12,15 @@ from psycopg import Connection, sql
 
 from steadfast.errors import ConfigError, WarehouseBusy
 from steadfast.settings import Settings
-from steadfast.warehouse.bootstrap import AIRFLOW, PIPELINE, Databases, bootstrap, scramble
+from steadfast.warehouse.bootstrap import (
+    AIRFLOW,
+    PIPELINE,
+    RECEIVER,
+    Databases,
+    RolePasswords,
+    bootstrap,
+    scramble,
+)
 from steadfast.warehouse.connect import connect
 from steadfast.warehouse.embedded import start_server
 from steadfast.warehouse.queries import load_queries
@@ -47,7 +55,7 @@ def open_databases(
 
 
 def _prepare_external(state: Path, settings: Settings, has_own_airflow_database: bool) -> Databases:
-    pipeline_password = settings.pipeline_password or keep_secret(state / "secrets", PIPELINE)
+    passwords = role_passwords(state, settings)
     airflow_password = _airflow_password(state)
     with connect(settings.warehouse_url, autocommit=True) as connection:
         version = connection.info.server_version
@@ -62,8 +70,17 @@ def _prepare_external(state: Path, settings: Settings, has_own_airflow_database:
     return Databases(
         owner_url=settings.warehouse_url,
         airflow_url=change_url(settings.warehouse_url, AIRFLOW, airflow_password, AIRFLOW),
-        pipeline_url=change_url(settings.warehouse_url, PIPELINE, pipeline_password),
-        pipeline_password=pipeline_password,
+        pipeline_url=change_url(settings.warehouse_url, PIPELINE, passwords.pipeline),
+        receiver_url=change_url(settings.warehouse_url, RECEIVER, passwords.receiver),
+        passwords=passwords,
+    )
+
+
+def role_passwords(state: Path, settings: Settings) -> RolePasswords:
+    """The passwords of the settings; those that are not set are made and kept in the state directory."""
+    return RolePasswords(
+        settings.pipeline_password or keep_secret(state / "secrets", PIPELINE),
+        settings.receiver_password or keep_secret(state / "secrets", RECEIVER),
     )
 
 

@@ -13,14 +13,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from steadfast.errors import ConfigError
 
 PR_SET_PDEATHSIG = 1
+# Looked up here: between fork and exec there is no time for it.
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 HAS_PROC = Path("/proc/self/stat").exists()
 LAST_WORDS_LINES = 8
 GONE_SECONDS = 5
@@ -110,7 +113,7 @@ class Children:
             stdin=subprocess.DEVNULL,
             # Ctrl-C in a terminal must reach the launcher only, which stops things in order.
             start_new_session=True,
-            preexec_fn=_end_with_parent(os.getpid()),
+            preexec_fn=partial(end_with_parent, os.getpid()) if sys.platform == "linux" else None,
             **streams,
         )
         child = Child(name, process, log)
@@ -161,15 +164,11 @@ def _read_line(child: Child, patience: float) -> bytes:
     return line
 
 
-def _end_with_parent(parent: int) -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-
-    def prepare() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        # The parent may have died before the line above could take effect.
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
+def end_with_parent(parent: int) -> None:
+    """Let the kernel end this process when its parent, whose pid is given, is gone."""
+    if _PRCTL is None:
+        return
+    _PRCTL(PR_SET_PDEATHSIG, signal.SIGTERM)
+    # The parent may have died before the line above could take effect.
+    if os.getppid() != parent:
+        os._exit(1)

@@ -34,6 +34,7 @@ from steadfast.launch.steps import Steps
 from steadfast.settings import Settings
 from steadfast.warehouse.locations import sql_directory
 from steadfast.warehouse.migrate import migrate
+from steadfast.webhooks.events import EVENT_TABLES
 
 # A task that starts before the web server answers fails, so the scheduler comes second.
 FIRST_PARTS = {"api-server": ["api-server"], "dag-processor": ["dag-processor"]}
@@ -175,10 +176,16 @@ def _is_ready(api: AirflowApi) -> bool:
 
 def _migrate_warehouse(options: LaunchOptions, opened: OpenDatabases, steps: Steps) -> None:
     with steps.step("Migrating the warehouse") as step:
-        tables = [report.table for report in REPORTS.values()]
-        password, today = opened.databases.pipeline_password, options.clock().date()
-        migrate(opened.databases.owner_url, pipeline_password=password, reports=tables, today=today)
-        step.result = f"Warehouse migrated, {len(tables)} fact tables"
+        reports = [report.table for report in REPORTS.values()]
+        databases, today = opened.databases, options.clock().date()
+        migrate(
+            databases.owner_url,
+            passwords=databases.passwords,
+            reports=reports,
+            events=EVENT_TABLES,
+            today=today,
+        )
+        step.result = f"Warehouse migrated, {len(reports) + len(EVENT_TABLES)} fact tables"
 
 
 def _await_migration(children: Children, migration: Child, steps: Steps) -> None:

@@ -14,25 +14,39 @@ from steadfast.warehouse.secret_files import keep_secret
 
 OWNER = "steadfast_owner"
 PIPELINE = "steadfast_pipeline"
+RECEIVER = "steadfast_receiver"
 BACKUP = "steadfast_backup"
 AIRFLOW = "airflow"
 WAREHOUSE_DATABASE = "steadfast"
 
 
 @dataclass(frozen=True)
+class RolePasswords:
+    """The passwords that `migrate` gives to the roles that log in."""
+
+    pipeline: str = field(repr=False)
+    receiver: str = field(repr=False)
+
+    def by_role(self) -> dict[str, str]:
+        """Role -> password."""
+        return {PIPELINE: self.pipeline, RECEIVER: self.receiver}
+
+
+@dataclass(frozen=True)
 class Databases:
-    """Where the two databases are, and the password that `migrate` gives to the pipeline's role."""
+    """Where the two databases are, as each role reaches them."""
 
     owner_url: str = field(repr=False)
     airflow_url: str = field(repr=False)
     pipeline_url: str = field(repr=False)
-    pipeline_password: str = field(repr=False)
+    receiver_url: str = field(repr=False)
+    passwords: RolePasswords = field(repr=False)
 
 
 def bootstrap(server: EmbeddedServer) -> Databases:
     """Make the roles and databases that are missing; passwords are kept in the state directory."""
     secrets = server.state / "secrets"
-    passwords = {role: keep_secret(secrets, role) for role in (OWNER, AIRFLOW, PIPELINE)}
+    passwords = {role: keep_secret(secrets, role) for role in (OWNER, AIRFLOW, PIPELINE, RECEIVER)}
     with psycopg.connect(server.superuser_dsn(), autocommit=True) as connection:
         _ensure_login(connection, OWNER, passwords[OWNER])
         _ensure_login(connection, AIRFLOW, passwords[AIRFLOW])
@@ -45,7 +59,8 @@ def bootstrap(server: EmbeddedServer) -> Databases:
         owner_url=server.dsn(OWNER, passwords[OWNER], WAREHOUSE_DATABASE),
         airflow_url=server.dsn(AIRFLOW, passwords[AIRFLOW], AIRFLOW),
         pipeline_url=server.dsn(PIPELINE, passwords[PIPELINE], WAREHOUSE_DATABASE),
-        pipeline_password=passwords[PIPELINE],
+        receiver_url=server.dsn(RECEIVER, passwords[RECEIVER], WAREHOUSE_DATABASE),
+        passwords=RolePasswords(passwords[PIPELINE], passwords[RECEIVER]),
     )
 
 

@@ -55,7 +55,7 @@ def ensure_fact_tables(connection: psycopg.Connection, tables: Iterable[FactTabl
 
     ConfigError if a column exists with another type.
     """
-    existing = _read_columns(connection)
+    existing = read_columns(connection)
     made: list[str] = []
     for table in tables:
         if table.name not in existing:
@@ -66,7 +66,8 @@ def ensure_fact_tables(connection: psycopg.Connection, tables: Iterable[FactTabl
     return made
 
 
-def _read_columns(connection: psycopg.Connection) -> dict[str, dict[str, str]]:
+def read_columns(connection: psycopg.Connection) -> dict[str, dict[str, str]]:
+    """The tables of schema facts: table -> column -> SQL type."""
     columns: dict[str, dict[str, str]] = {}
     for table, column, kind in connection.execute(load_queries("warehouse")["list_fact_columns"]):
         columns.setdefault(table, {})[column] = kind
@@ -78,8 +79,14 @@ def _create_table(connection: psycopg.Connection, table: FactTable) -> None:
     columns = sql.SQL(", ").join(
         _define_column(table, column, kind) for column, kind in table.column_types().items()
     )
+    connection.execute(load_queries("warehouse")["create_fact_table"].format(columns=columns, **names))
+    guard_table(connection, table.name, table.date_column)
+
+
+def guard_table(connection: psycopg.Connection, name: str, date_column: str) -> None:
+    """Index a new table of schema facts by entity and day, and let each role do there what it may."""
     queries = load_queries("warehouse")
-    connection.execute(queries["create_fact_table"].format(columns=columns, **names))
+    names = {"table": sql.Identifier(name), "date_column": sql.Identifier(date_column)}
     for step in ("index_fact_table", "grant_fact_table", "guard_fact_table"):
         connection.execute(queries[step].format(**names))
 

@@ -13,8 +13,9 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from steadfast.errors import ConfigError
-from steadfast.warehouse.bootstrap import PIPELINE, scramble
+from steadfast.warehouse.bootstrap import RolePasswords, scramble
 from steadfast.warehouse.connect import connect, translate_errors
+from steadfast.warehouse.event_tables import EventTable, ensure_event_tables
 from steadfast.warehouse.facts import FactTable, ensure_fact_tables
 from steadfast.warehouse.locations import sql_directory
 from steadfast.warehouse.marts import apply_marts, read_marts
@@ -45,12 +46,17 @@ class MigrationReport:
         return (
             f"Revision {self.schema.before or 'none'} -> {self.schema.after}; made {len(self.facts)} fact "
             f"tables or columns, {len(self.partitions)} partitions, {len(self.marts)} marts"
-            + ("; set the pipeline's password." if self.is_password_set else ".")
+            + ("; set passwords of roles." if self.is_password_set else ".")
         )
 
 
 def migrate(
-    owner_url: str, *, pipeline_password: str, reports: Iterable[FactTable], today: date
+    owner_url: str,
+    *,
+    passwords: RolePasswords,
+    reports: Iterable[FactTable],
+    events: Iterable[EventTable],
+    today: date,
 ) -> MigrationReport:
     """Bring the warehouse up to date as steadfast_owner; safe to repeat, and to run twice at once."""
     with translate_errors(), _explain_missing_rights(), _migration_lock(owner_url) as connection:
@@ -58,10 +64,16 @@ def migrate(
         connection.execute(load_queries("warehouse")["create_version_schema"])
         schema = upgrade_schema(owner_url)
         with connection.transaction():
-            facts = ensure_fact_tables(connection, reports)
+            facts = [*ensure_fact_tables(connection, reports), *ensure_event_tables(connection, events)]
             partitions = ensure_upcoming_partitions(connection, today)
         marts = apply_marts(connection, read_marts(sql_directory() / "marts"))
-        is_password_set = _ensure_pipeline_login(connection, owner_url, pipeline_password)
+        _ensure_closed(connection)
+        changed = [
+            role
+            for role, password in passwords.by_role().items()
+            if _ensure_login(connection, owner_url, role, password)
+        ]
+        is_password_set = bool(changed)
     return MigrationReport(schema, tuple(facts), tuple(partitions), tuple(marts), is_password_set)
 
 
@@ -96,16 +108,18 @@ def _refuse_excess_rights(connection: psycopg.Connection) -> None:
         )
 
 
-def _ensure_pipeline_login(connection: psycopg.Connection, owner_url: str, password: str) -> bool:
-    queries = load_queries("warehouse")
-    database = sql.Identifier(connection.info.dbname)
+def _ensure_closed(connection: psycopg.Connection) -> None:
     if not _is_closed(connection):
-        connection.execute(queries["let_roles_connect"].format(database=database))
-    if _can_log_in(owner_url, password):
+        database = sql.Identifier(connection.info.dbname)
+        connection.execute(load_queries("warehouse")["let_roles_connect"].format(database=database))
+
+
+def _ensure_login(connection: psycopg.Connection, owner_url: str, role: str, password: str) -> bool:
+    if _can_log_in(owner_url, role, password):
         return False
-    connection.execute(
-        queries["set_pipeline_password"].format(verifier=scramble(connection, PIPELINE, password))
-    )
+    verifier = scramble(connection, role, password)
+    query = load_queries("warehouse")["set_role_password"]
+    connection.execute(query.format(role=sql.Identifier(role), verifier=verifier))
     return True
 
 
@@ -114,9 +128,9 @@ def _is_closed(connection: psycopg.Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-def _can_log_in(owner_url: str, password: str) -> bool:
+def _can_log_in(owner_url: str, role: str, password: str) -> bool:
     try:
-        connect(make_conninfo(owner_url, user=PIPELINE, password=password)).close()
+        connect(make_conninfo(owner_url, user=role, password=password)).close()
     except ConfigError:
         return False
     return True

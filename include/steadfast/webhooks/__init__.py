@@ -1,0 +1,1 @@
+"""Webhooks: received, kept, read into typed tables; nothing that was acknowledged is lost or doubled."""

@@ -1,0 +1,176 @@
+"""What an event type promises: its fields, what identifies it, and its day; as JSON Schema and as a table.
+
+`events.py` holds the contracts themselves. `checks.py` makes SQL of the same fields, so that a batch is
+judged where it lies; the schema is for people, for strict sources, and for the words of a refusal.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from steadfast.warehouse.event_tables import EventColumn, EventTable
+
+_DAY = r"(?:19|20|21)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_TIME = r"(?:[01][0-9]|2[0-4]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{1,9})?)?"
+_ZONE = r"(?:[Zz]|[+-](?:0[0-9]|1[0-5]):?[0-5][0-9])"
+DAY_PATTERN = f"^{_DAY}$"
+MOMENT_PATTERN = f"^{_DAY}[Tt ]{_TIME}{_ZONE}$"
+AMOUNT_PATTERN = r"^-?[0-9]{1,12}(?:\.[0-9]{1,6}0*)?$"
+COUNT_PATTERN = r"^[0-9]{1,15}(?:\.0+)?$"
+NUMBER_AS_TEXT_PATTERN = r"^-?[0-9]{1,40}(?:\.0+)?$"
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
+LARGEST_AMOUNT = 10**12
+LARGEST_COUNT = 10**15
+LARGEST_NUMBER_AS_TEXT = 10**40
+SMALLEST_PART = 0.000001
+"""An amount keeps six decimals; one with more is refused, since rounding would change it in silence."""
+LONGEST_TEXT = 500
+LARGEST_KEY_BYTES = 2400
+"""What identifies a row must fit into an index; texts that do not shrink take up to 2704 bytes there."""
+
+
+class Kind(StrEnum):
+    """What a field holds."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    CURRENCY = "currency"
+    AMOUNT = "amount"
+    COUNT = "count"
+    MOMENT = "moment"
+    DAY = "day"
+    EVENT_ID = "event_id"
+    """Not in `data`: the id that the event was sent with."""
+    DATA = "data"
+    """The whole of `data`, as it is."""
+
+
+SQL_TYPES = {
+    Kind.TEXT: "text",
+    Kind.CHOICE: "text",
+    Kind.CURRENCY: "text",
+    Kind.AMOUNT: "numeric(20,6)",
+    Kind.COUNT: "bigint",
+    Kind.MOMENT: "timestamp with time zone",
+    Kind.DAY: "date",
+    Kind.EVENT_ID: "text",
+    Kind.DATA: "jsonb",
+}
+OUTSIDE_DATA = (Kind.EVENT_ID, Kind.DATA)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of `data`; the column has its name unless `column` says otherwise."""
+
+    name: str
+    kind: Kind = Kind.TEXT
+    is_required: bool = False
+    choices: tuple[str, ...] = ()
+    may_be_negative: bool = False
+    column: str = ""
+
+    @property
+    def column_name(self) -> str:
+        """Where the field is kept."""
+        return self.column or self.name
+
+    @property
+    def pattern(self) -> str:
+        """What the value looks like as text; empty where more than one pattern, or none, decides."""
+        if self.kind is Kind.AMOUNT and not self.may_be_negative:
+            return AMOUNT_PATTERN.replace("-?", "")
+        return _PATTERNS.get(self.kind, "")
+
+    @property
+    def valid_words(self) -> str:
+        """What may stand here, for the person who has to mend an event."""
+        if self.kind is Kind.AMOUNT and self.may_be_negative:
+            return f"{_WORDS[Kind.AMOUNT]}, or below 0"
+        return " or ".join(self.choices) if self.choices else _WORDS[self.kind]
+
+    def json_schema(self) -> dict[str, Any]:
+        """What JSON may stand here. Numbers may come as text, which keeps them exact; null is as absent."""
+        allowed = [*self._value_schemas(), *([] if self.is_required else [{"type": "null"}])]
+        return allowed[0] if len(allowed) == 1 else {"anyOf": allowed}
+
+    def _value_schemas(self) -> list[dict[str, Any]]:
+        if self.kind is Kind.TEXT:
+            edges = {
+                "exclusiveMinimum": -LARGEST_NUMBER_AS_TEXT,
+                "exclusiveMaximum": LARGEST_NUMBER_AS_TEXT,
+            }
+            text = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
+            return [text, {"type": "integer", **edges}]
+        if self.kind is Kind.CHOICE:
+            return [{"type": "string", "enum": list(self.choices)}]
+        as_text = {"type": "string", "pattern": self.pattern}
+        if self.kind is Kind.AMOUNT:
+            least = {"exclusiveMinimum": -LARGEST_AMOUNT} if self.may_be_negative else {"minimum": 0}
+            edges = {**least, "exclusiveMaximum": LARGEST_AMOUNT}
+            return [{"type": "number", "multipleOf": SMALLEST_PART, **edges}, as_text]
+        if self.kind is Kind.COUNT:
+            return [{"type": "integer", "minimum": 0, "exclusiveMaximum": LARGEST_COUNT}, as_text]
+        return [as_text]
+
+
+_PATTERNS = {
+    Kind.AMOUNT: AMOUNT_PATTERN,
+    Kind.COUNT: COUNT_PATTERN,
+    Kind.MOMENT: MOMENT_PATTERN,
+    Kind.DAY: DAY_PATTERN,
+    Kind.CURRENCY: CURRENCY_PATTERN,
+}
+_WORDS = {
+    Kind.TEXT: f"a text of 1 to {LONGEST_TEXT} characters, or a whole number",
+    Kind.CURRENCY: 'a currency like "USD", three capitals',
+    Kind.AMOUNT: 'an amount like 129.9 or "129.90", below a million million, at most 6 decimals',
+    Kind.COUNT: 'a whole number like 3 or "3", from 0, at most 15 digits',
+    Kind.MOMENT: 'a moment with its zone, like "2026-11-24T10:00:00Z" or "2026-11-24T05:00:00-05:00"',
+    Kind.DAY: 'a day like "2026-11-24"',
+}
+
+
+@dataclass(frozen=True)
+class EventType:
+    """A kind of event in one version; versions of a type share its table."""
+
+    name: str
+    title: str
+    fields: tuple[Field, ...]
+    key: tuple[str, ...]
+    """Columns that identify one row of a source; the newest event of a key wins."""
+    day: str = ""
+    """The field that says on which day it happened; empty: the event's own timestamp."""
+    version: int = 1
+    example: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def table(self) -> EventTable:
+        """The fact table it is kept in."""
+        columns = [
+            EventColumn(
+                each.column_name, SQL_TYPES[each.kind], each.is_required or each.column_name in self.key
+            )
+            for each in self.fields
+        ]
+        return EventTable(f"fact_{self.name}", self.key, tuple(columns))
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema of the whole event."""
+        inside = [each for each in self.fields if each.kind not in OUTSIDE_DATA]
+        properties = {each.name: each.json_schema() for each in inside}
+        required = [each.name for each in inside if each.is_required]
+        payload = {"type": "object", "properties": properties, "required": required}
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": self.title,
+            "type": "object",
+            "properties": {
+                "type": {"const": self.name},
+                "version": {"const": self.version},
+                "timestamp": {"type": "string", "pattern": MOMENT_PATTERN},
+                "data": payload,
+            },
+            "required": ["type", "timestamp", "data"],
+        }

@@ -1,0 +1,137 @@
+"""uvicorn's HTTP protocol with a limit on everything that happens before an application is asked.
+
+uvicorn keeps a connection that says nothing, or half a header, for ever, and takes headers of any size.
+Here such a connection ends after HEADER_SECONDS, headers have a most that they may grow to, and so have
+connections. One sweep a second does it: a request costs no timer.
+"""
+
+import asyncio
+import resource
+import secrets
+from typing import Any
+from weakref import WeakSet
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from steadfast.webhooks.refusals import Refused, describe_refusal
+from steadfast.webhooks.request import LARGEST_HEADERS
+
+HEADER_SECONDS = 10.0
+MOST_CONNECTIONS = 20_000
+SPARE_FILES = 100
+"""Files that the process needs for other things than connections."""
+SWEEP_SECONDS = 1.0
+_swept_loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+class JoinedWrites:
+    """A transport that sends what one turn of the loop writes in one go: head and body of an answer.
+
+    Each of uvicorn's two writes is a call into the kernel, a third of what a request costs in all.
+    """
+
+    __slots__ = ("_loop", "_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, part: bytes) -> None:
+        """Send with whatever else is written before the loop turns."""
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(part)
+
+    def close(self) -> None:
+        """Send what was written, then end."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection of a sender."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.refused: Refused | None = None
+        self.is_in_headers = False
+        self.waits_since: float | None = None
+        """Since when headers are awaited; None while a request is answered, or uvicorn's own timer runs."""
+        self.header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let the connection in, or send it away if there are too many."""
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        self.waits_since = self.loop.time()
+        if self.loop not in _swept_loops:
+            _swept_loops.add(self.loop)
+            _sweep(self.loop, self.connections)
+        if len(self.connections) > most_connections():
+            self.refused = Refused("busy", retry_after=2)
+            self.send_400_response("")
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; headers that do not end are counted here, the others by the application."""
+        super().data_received(data)
+        if self.is_in_headers and not self.transport.is_closing():
+            self.header_bytes += len(data)
+            if self.header_bytes > LARGEST_HEADERS:
+                self.refused = Refused("headers_too_large")
+                self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self.is_in_headers, self.header_bytes = True, 0
+        if self.waits_since is None:
+            self.waits_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """From here on the application's own limits hold."""
+        self.is_in_headers, self.waits_since = False, None
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, with a problem document as every other refusal."""
+        refused = self.refused or Refused("bad_request")
+        content = describe_refusal(refused, secrets.token_hex(8))
+        lines = [
+            STATUS_LINE[refused.refusal.status],
+            b"content-type: application/problem+json\r\n",
+            b"content-length: %d\r\n" % len(content),
+            b"retry-after: %d\r\n" % refused.retry_after if refused.retry_after else b"",
+            b"connection: close\r\n\r\n",
+            content,
+        ]
+        self.transport.write(b"".join(lines))
+        self.transport.close()
+
+
+def _sweep(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+    """End the connections whose headers have not come in time, and look again in a second."""
+    oldest = loop.time() - HEADER_SECONDS
+    for connection in list(connections):
+        if connection.waits_since is not None and connection.waits_since < oldest:
+            connection.transport.abort()
+    loop.call_later(SWEEP_SECONDS, _sweep, loop, connections)
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as the system lets it have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def most_connections() -> int:
+    """How many senders may be connected at once, which open files bound too."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft - SPARE_FILES)

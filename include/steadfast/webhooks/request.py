@@ -1,0 +1,143 @@
+"""One HTTP request, read within limits: address, headers, body. Knows nothing of sources or signatures.
+
+What a limit refuses is refused before it is read; large bodies count against the memory of the process.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from steadfast.webhooks.refusals import Refused
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MOST_HEADERS = 64
+LARGEST_HEADERS = 16 * 1024
+BODY_SECONDS = 10.0
+UNCOUNTED_BYTES = 64 * 1024
+"""A connection's own buffer is as large; only larger bodies count against the memory of all."""
+MOST_BODY_BYTES = 64 * 2**20
+WANTED = frozenset(
+    (
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"idempotency-key",
+        b"transfer-encoding",
+        b"webhook-id",
+        b"webhook-signature",
+        b"webhook-timestamp",
+        b"x-forwarded-for",
+    )
+)
+Headers = dict[bytes, bytes]
+
+
+class Disconnected(Exception):
+    """The sender hung up before the body was complete: nobody is left to answer."""
+
+
+@dataclass
+class Reading:
+    """The bodies that one process is reading: what they hold together, and since when each is awaited."""
+
+    most_bytes: int = MOST_BODY_BYTES
+    held_bytes: int = 0
+    awaited: dict[asyncio.Task[Any], float] = field(default_factory=dict)
+
+    def end_late(self, now: float) -> None:
+        """Wake the readers whose body has not come in time; called every second or so, `now` by the loop.
+
+        Cheaper than a timer for each request, of which next to none is late.
+        """
+        for task, since in list(self.awaited.items()):
+            if now - since > BODY_SECONDS:
+                self.awaited[task] = float("-inf")
+                task.cancel()
+
+
+def read_headers(scope: Scope) -> Headers:
+    """The headers that we look at: Refused if there are too many, or the length is said twice."""
+    given: list[tuple[bytes, bytes]] = scope["headers"]
+    if len(given) > MOST_HEADERS:
+        raise Refused("headers_too_large")
+    size = 0
+    found: Headers = {}
+    for name, value in given:
+        size += len(name) + len(value) + 4
+        if name in WANTED:
+            # Said twice it says nothing: one of the two may be read by somebody else.
+            found[name] = b"" if name in found and found[name] != value else value
+    if size > LARGEST_HEADERS:
+        raise Refused("headers_too_large")
+    if b"content-length" in found and b"transfer-encoding" in found:
+        raise Refused("ambiguous_length")
+    return found
+
+
+def check_media_type(headers: Headers, allowed: tuple[bytes, ...]) -> bytes:
+    """The content type without its parameters: Refused if it is none of `allowed`, or encoded."""
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media_type not in allowed or headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Refused("unsupported_media_type")
+    return media_type
+
+
+def check_length(headers: Headers, limit: int) -> None:
+    """Refused if the sender says himself that the body is too large; nothing of it has been read."""
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit():
+        raise Refused("ambiguous_length")
+    if len(length) > 15 or int(length) > limit:
+        raise Refused("too_large")
+
+
+async def read_body(receive: Receive, reading: Reading, limit: int) -> bytes:
+    """The whole body: Refused if it is too large or too slow, Disconnected if the sender hung up."""
+    task = asyncio.current_task()
+    assert task is not None
+    reading.awaited[task] = asyncio.get_running_loop().time()
+    try:
+        message = await receive()
+        part: bytes = message.get("body", b"")
+        if message.get("more_body") or message["type"] != "http.request":
+            return await _read_parts(receive, message, reading, limit)
+        if len(part) > limit:
+            raise Refused("too_large")
+        return part
+    except asyncio.CancelledError:
+        if reading.awaited[task] > float("-inf"):
+            raise
+        task.uncancel()
+        raise Refused("too_slow") from None
+    finally:
+        del reading.awaited[task]
+
+
+async def _read_parts(
+    receive: Receive, message: MutableMapping[str, Any], reading: Reading, limit: int
+) -> bytes:
+    parts: list[bytes] = []
+    size = held = 0
+    try:
+        while message["type"] == "http.request":
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise Refused("too_large")
+            if size > UNCOUNTED_BYTES:
+                if reading.held_bytes + size - held > reading.most_bytes:
+                    raise Refused("busy", retry_after=1)
+                reading.held_bytes += size - held
+                held = size
+            if not message.get("more_body"):
+                return b"".join(parts)
+            message = await receive()
+        raise Disconnected
+    finally:
+        reading.held_bytes -= held

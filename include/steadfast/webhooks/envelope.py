@@ -19,7 +19,7 @@ EVENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 DEEPEST = 64
 LARGEST_VERSION = 32_767
-_NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^][{}"]++|"', re.DOTALL)
+_NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^][{}"]++', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 

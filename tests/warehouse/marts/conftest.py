@@ -15,6 +15,8 @@ from psycopg.rows import dict_row
 from steadfast.entities.logins import grant_login, revoke_login
 from steadfast.warehouse.connect import connect
 
+from .event_rows import fill_every_event_table
+
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 
 
@@ -136,14 +138,18 @@ def warehouse(database) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def two_entities(empty_databases, migrated_template) -> Iterator[Warehouse]:
-    """Two entities with rows in every report: every mart has something to leak. Tests leave it as it is."""
+    """Two entities with rows in every report and event type: every mart has something to leak.
+
+    Tests leave it as it is.
+    """
     database = empty_databases(migrated_template)
     with database.connect() as owner:
         made = Warehouse(database, owner)
         for slug, property_id in (("acme", 1001), ("globex", 2001)):
             made.add_entity(slug, property_id)
             for report, period in REPORT_PERIODS.items():
-                made.publish(property_id, report, period, {"key_events": 1} if report == "events" else {})
+                made.publish(property_id, report, period, ROWS_WITH_SOMETHING_TO_LEAK.get(report, {}))
+            fill_every_event_table(made, slug, date(2026, 11, 18))
         yield made
         for dsn in made.logins.values():
             revoke_login(owner, conninfo_to_dict(dsn)["user"], now=NOW, actor="test")
@@ -168,6 +174,10 @@ REPORT_PERIODS = {
     ),
     "weekly_users": date(2026, 11, 9),
     "monthly_users": date(2026, 10, 1),
+}
+ROWS_WITH_SOMETHING_TO_LEAK = {
+    "events": {"key_events": 1},
+    "traffic_acquisition": {"session_source": "google", "session_medium": "organic"},
 }
 
 

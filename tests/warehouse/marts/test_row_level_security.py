@@ -28,6 +28,16 @@ def test_every_mart_shows_a_login_its_own_entity_and_no_other(two_entities):
         assert read_all_marts(globex) == {mart: {"globex"} for mart in MARTS}
 
 
+def test_the_pipeline_and_the_backup_read_every_mart_of_every_entity(two_entities):
+    everything = {mart: {"acme", "globex"} for mart in MARTS}
+    with two_entities.database.connect_pipeline() as pipeline:
+        assert read_all_marts(pipeline) == everything
+    superuser_url = two_entities.database.server.superuser_dsn(two_entities.database.name)
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        superuser.execute("SET ROLE steadfast_backup")
+        assert read_all_marts(superuser) == everything
+
+
 @pytest.mark.parametrize("named", ["2", "1", "", "0", "nonsense", "2' OR true --"])
 def test_a_login_cannot_name_another_entity(two_entities, named):
     with two_entities.log_in("acme") as acme:
@@ -77,7 +87,16 @@ def test_a_login_cannot_learn_what_other_roles_may_see(two_entities):
 
 def test_a_login_reads_below_the_marts_only_its_own_rows(two_entities):
     with two_entities.log_in("acme") as acme:
-        for table in ("facts.fact_daily_totals", "facts.fact_pages", "ops.partition_ledger"):
+        tables = (
+            "facts.fact_daily_totals",
+            "facts.fact_pages",
+            "facts.fact_order",
+            "facts.fact_custom",
+            "config.webhook_source",
+            "landing.dead_letter",
+            "ops.partition_ledger",
+        )
+        for table in tables:
             query = sql.SQL("SELECT DISTINCT entity_id FROM {}").format(sql.Identifier(*table.split(".")))
             assert acme.execute(query).fetchall() == [(1,)], table
         assert acme.execute("SELECT slug FROM config.business_entity").fetchall() == [("acme",)]
@@ -90,8 +109,15 @@ def test_a_login_reads_below_the_marts_only_its_own_rows(two_entities):
         "facts.fact_daily_totals_2026_11",
         "config.entity_login",
         "config.sync_setting",
+        "config.webhook_key",
         "landing.ga4_page",
+        "landing.webhook_inbox",
+        "landing.webhook_event_key",
+        "landing.webhook_conflict",
         "ops.sync_item",
+        "ops.webhook_chunk",
+        "ops.webhook_replay",
+        "ops.webhook_traffic",
         "ops.audit_event",
         "ops.signal",
         "ops.mart_definition",
@@ -114,12 +140,34 @@ def test_a_login_reads_nothing_but_what_this_test_names(two_entities):
             "AND NOT class.oid::regclass::text LIKE 'facts.fact_%'"
         ).fetchall()
     names = {name for (name,) in readable}
-    assert names == {"config.business_entity", "config.ga4_property", "ops.partition_ledger"}
+    assert names == {
+        "config.business_entity",
+        "config.ga4_property",
+        "config.webhook_source",
+        "landing.dead_letter",
+        "ops.partition_ledger",
+    }
 
 
 def test_a_login_cannot_see_how_a_property_is_reached(two_entities):
     with two_entities.log_in("acme") as acme, pytest.raises(psycopg.errors.InsufficientPrivilege):
         acme.execute("SELECT connection_id FROM config.ga4_property")
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("config.webhook_source", "n8n_connection_id"),
+        ("config.webhook_source", "tolerance_seconds"),
+        ("landing.dead_letter", "detail"),
+        ("landing.dead_letter", "event_id"),
+        ("landing.dead_letter", "settled_by"),
+    ],
+)
+def test_a_login_sees_of_a_webhook_source_only_what_the_marts_show(two_entities, table, column):
+    query = sql.SQL("SELECT {} FROM {}").format(sql.Identifier(column), sql.Identifier(*table.split(".")))
+    with two_entities.log_in("acme") as acme, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        acme.execute(query)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +177,9 @@ def test_a_login_cannot_see_how_a_property_is_reached(two_entities):
         "UPDATE marts.properties SET property_name = 'mine'",
         "DELETE FROM marts.properties",
         "UPDATE config.business_entity SET slug = 'globex2'",
+        "UPDATE landing.dead_letter SET state = 'discarded'",
         "DELETE FROM facts.fact_pages",
+        "DELETE FROM facts.fact_order",
         "TRUNCATE ops.partition_ledger",
         "INSERT INTO config.entity_login VALUES (current_user, 2, now())",
         "CREATE TABLE marts.mine ()",
@@ -162,6 +212,9 @@ def test_a_login_cannot_change_anything(two_entities, statement):
         "SELECT count(*) FROM config.business_entity WHERE pg_temp.tell(slug)",
         "SELECT count(*) FROM config.business_entity WHERE slug <<< 'x'",
         "SELECT count(*) FROM facts.fact_pages WHERE pg_temp.tell(property_id::text)",
+        "SELECT count(*) FROM marts.sales_by_channel WHERE pg_temp.tell(entity)",
+        "SELECT count(*) FROM marts.webhook_freshness WHERE pg_temp.tell(entity)",
+        "SELECT count(*) FROM config.webhook_source WHERE pg_temp.tell('acme' || left(slug, 0))",
     ],
 )
 def test_a_cheap_function_that_tells_its_argument_is_told_only_own_rows(two_entities, query):
@@ -193,7 +246,7 @@ def test_a_login_cannot_read_the_statistics_of_other_entities(two_entities):
     two_entities.owner.execute("ANALYZE facts.fact_pages")
     with two_entities.log_in("acme") as acme:
         seen = acme.execute(
-            "SELECT count(*) FROM pg_stats WHERE schemaname IN ('config', 'facts', 'ops')"
+            "SELECT count(*) FROM pg_stats WHERE schemaname IN ('config', 'landing', 'facts', 'ops')"
         ).fetchone()
     assert seen == (0,)
 

@@ -1,0 +1,103 @@
+-- Each webhook source: when it was last heard of, how far its events are loaded, and what waits for somebody.
+CREATE VIEW marts.webhook_freshness WITH (security_invoker = true, security_barrier = true) AS
+WITH applied AS (
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_lead
+    UNION ALL
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_order
+    UNION ALL
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_refund
+    UNION ALL
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_subscription_change
+    UNION ALL
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_booking
+    UNION ALL
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_support_ticket
+    UNION ALL
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_campaign_spend
+    UNION ALL
+    SELECT
+        source_id,
+        event_on,
+        event_at,
+        received_at
+    FROM facts.fact_custom
+),
+
+newest AS (
+    SELECT
+        source_id,
+        count(*) AS row_count,
+        max(event_on) FILTER (WHERE event_on <= (received_at AT TIME ZONE 'UTC')::date + 1) AS as_of,
+        max(event_at) AS newest_event_at,
+        max(received_at) AS last_applied_at
+    FROM applied
+    GROUP BY source_id
+),
+
+dead AS (
+    SELECT
+        source_id,
+        max(received_at) AS last_dead_at,
+        count(*) FILTER (WHERE state = 'dead') AS held_count,
+        min(failed_at) FILTER (WHERE state = 'dead') AS held_since,
+        string_agg(DISTINCT reason, ', ') FILTER (WHERE state = 'dead') AS held_reason
+    FROM landing.dead_letter
+    GROUP BY source_id
+)
+
+SELECT
+    source.entity_id,
+    entity.slug AS entity,
+    source.slug AS webhook_source,
+    source.name AS webhook_source_name,
+    source.time_zone,
+    source.is_enabled,
+    coalesce(newest.row_count, 0) AS row_count,
+    greatest(newest.last_applied_at, dead.last_dead_at) AS last_received_at,
+    newest.newest_event_at,
+    newest.as_of,
+    source.is_enabled AS is_provisional,
+    newest.last_applied_at AS last_synced_at,
+    coalesce(dead.held_count, 0) > 0 AS is_held,
+    coalesce(dead.held_count, 0) AS held_count,
+    dead.held_since,
+    dead.held_reason
+FROM config.webhook_source AS source
+JOIN config.business_entity AS entity ON entity.entity_id = source.entity_id
+LEFT JOIN newest ON newest.source_id = source.source_id
+LEFT JOIN dead ON dead.source_id = source.source_id;

@@ -5,7 +5,7 @@ task that hands in events it found elsewhere.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -93,7 +93,7 @@ async def store_batch(
     known: dict[Address, Known] = {}
     for place, inbox_id, is_new, body_hash in await connection.fetch(query, *columns, now, origin):
         known.setdefault(places[place - 1], Known(inbox_id, is_new, body_hash))
-    answers = [_judge(event, first, known) for event in events]
+    answers = list(_judge(events, known))
     await _keep_conflicts(connection, zip(events, answers, strict=True), now)
     return answers
 
@@ -142,14 +142,17 @@ def _row(event: IncomingEvent) -> tuple[object, ...]:
     )
 
 
-def _judge(
-    event: IncomingEvent, first: Mapping[Address, IncomingEvent], known: Mapping[Address, Known]
-) -> Stored:
-    address = _address(event)
-    found = known[address]
-    if found.is_new and first[address] is event:
-        return Stored(ACCEPTED, found.inbox_id)
-    return Stored(DUPLICATE if event.body_hash == found.body_hash else CONFLICT, found.inbox_id)
+def _judge(events: Iterable[IncomingEvent], known: Mapping[Address, Known]) -> Iterator[Stored]:
+    answered: set[Address] = set()
+    for event in events:
+        address = _address(event)
+        found = known[address]
+        if found.is_new and address not in answered:
+            outcome = ACCEPTED
+        else:
+            outcome = DUPLICATE if event.body_hash == found.body_hash else CONFLICT
+        answered.add(address)
+        yield Stored(outcome, found.inbox_id)
 
 
 async def _keep_conflicts(

@@ -115,8 +115,9 @@ def _has_unstorable_text(body: bytes) -> bool:
     r"""Whether a `\u0000` or half of a surrogate pair stands there; neither fits into PostgreSQL's text."""
     if not _UNSTORABLE.search(body):
         return False
-    # Only a parser tells an escape from an escaped backslash, and a pair from its half.
-    text = json.dumps(_parse(body), ensure_ascii=False)
+    # Only a parser tells an escape from an escaped backslash, and a pair from its half. Members stay a list:
+    # of two with one name PostgreSQL reads both.
+    text = json.dumps(parse_without_numbers(body, object_pairs_hook=list), ensure_ascii=False)
     return "\\u0000" in text.replace("\\\\", "") or any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
@@ -124,7 +125,7 @@ def _read_unstorable(body: bytes) -> tuple[_Outside, bool]:
     """Python's parser takes halves of surrogate pairs, which are kept as a dead letter, and nothing else."""
     _refuse_depth(body)
     try:
-        found = _parse(body)
+        found = parse_without_numbers(body)
     except ValueError:
         raise Refused("invalid_json") from None
     if not isinstance(found, dict) or not _UNSTORABLE.search(body):
@@ -147,17 +148,18 @@ def _refuse_duplicate_keys(body: bytes) -> None:
         if len({name for name, _ in pairs}) < len(pairs):
             raise Refused("duplicate_key")
 
-    _parse(body, object_pairs_hook=refuse_repeated)
+    parse_without_numbers(body, object_pairs_hook=refuse_repeated)
 
 
-def _parse(body: bytes, **hooks: Any) -> Any:
-    """Parse with Python's own parser, numbers left aside: it refuses those of more than 4300 digits."""
-    return json.loads(body.decode(), parse_int=_read_short, parse_constant=_refuse_constant, **hooks)
+def parse_without_numbers(body: bytes, **hooks: Any) -> Any:
+    """Python's own parser, which takes halves of surrogate pairs; long numbers, which it refuses, are left aside."""
+    return json.loads(body.decode(), parse_int=_read_short, parse_constant=refuse_constant, **hooks)
 
 
 def _read_short(digits: str) -> int:
     return int(digits) if len(digits) < 10 else 0
 
 
-def _refuse_constant(name: str) -> None:
+def refuse_constant(name: str) -> None:
+    """For a parser: NaN and Infinity are not JSON."""
     raise ValueError(name)

@@ -53,6 +53,8 @@ class Queue:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     is_open: bool = False
     """False while the warehouse is away: what comes is refused at once instead of waiting in vain."""
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether a flusher has found out if the warehouse is there."""
 
     def put(self, events: Sequence[IncomingEvent]) -> list[asyncio.Future[Stored]]:
         """Queue all of the events, or none: Refused with `busy`."""
@@ -130,11 +132,13 @@ class Flusher:
             except (ConfigError, WarehouseBusy, *_FAILURES) as error:
                 log.warning("the warehouse cannot be reached: %s", error)
                 self.queue.is_open = False
+                self.queue.tried.set()
                 _fail(self.queue.take_all())
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
             else:
                 self.queue.is_open = True
+                self.queue.tried.set()
                 return connection
 
     async def _flush(self, taken: Sequence[Waiting], *, is_last_try: bool = False) -> None:
@@ -148,7 +152,11 @@ class Flusher:
             )
             self._disconnect()
             _fail(taken)
-        except BaseException:
+        except Exception:  # whatever it is, a flusher that ends would leave everybody waiting
+            log.exception("a commit failed, %d events have to be sent again", len(taken))
+            self._disconnect()
+            _fail(taken)
+        except asyncio.CancelledError:
             _fail(taken)
             raise
 

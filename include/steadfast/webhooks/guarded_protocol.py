@@ -87,6 +87,9 @@ class GuardedProtocol(HttpToolsProtocol):
             if self.header_bytes > LARGEST_HEADERS:
                 self.refused = Refused("headers_too_large")
                 self.send_400_response("")
+        elif self.waits_since is None and self._is_idle():
+            # Empty lines, or a body that was refused already: both end uvicorn's own timer.
+            self.waits_since = self.loop.time()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -99,6 +102,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """From here on the application's own limits hold."""
         self.is_in_headers, self.waits_since = False, None
         super().on_headers_complete()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, with a problem document as every other refusal."""

@@ -51,6 +51,8 @@ async def open_connection(url: str, application: str) -> asyncpg.Connection:
     given = conninfo_to_dict(url)
     place = f"{given.get('host', 'localhost')}:{given.get('port', 5432)}"
     limits = {
+        # A server may be set to answer before the disk has it; an acknowledgement must not.
+        "synchronous_commit": "on",
         "statement_timeout": f"{STATEMENT_SECONDS}s",
         "idle_in_transaction_session_timeout": f"{2 * STATEMENT_SECONDS}s",
         "timezone": "UTC",

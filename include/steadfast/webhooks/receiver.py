@@ -15,6 +15,7 @@ from steadfast.webhooks.admission import authenticate, charge, read_event_id
 from steadfast.webhooks.answers import JSON, send_answer, send_refusal
 from steadfast.webhooks.batch import LARGEST_BATCH_BODY, NDJSON, describe_results, read_item, split_batch
 from steadfast.webhooks.envelope import IncomingEvent, read_event
+from steadfast.webhooks.flush import BUSY_RETRY_S
 from steadfast.webhooks.inbox import ACCEPTED, CONFLICT, DUPLICATE, Stored
 from steadfast.webhooks.judge import find_violations
 from steadfast.webhooks.refusals import Refused
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 DEFAULT_LIMIT = 256 * 1024
 """Of a source that we do not know: it must not be told apart from one that we do."""
 JSON_TYPES = (b"application/json",)
+ITEMS_AT_ONCE = 20
 LOOPBACK = ("127.0.0.1", "::1")
 Answer = tuple[int, bytes, bytes]
 """Status, content, media type."""
@@ -105,12 +107,16 @@ class Receiver:
         if len(parts) == 2:
             return self._show_page(parts[1], scope, headers)
         is_batch = len(parts) == 6 and parts[5] == "batch"
-        if parts[:3] != ["", "v1", "in"] or not (is_batch or len(parts) == 5):
+        is_event = parts[:3] == ["", "v1", "in"] and (is_batch or len(parts) == 5)
+        # An escaped slash would give an address a second name.
+        if not is_event or b"%2f" in (scope.get("raw_path") or b"").lower():
             raise Refused("not_found")
         if scope["method"] != "POST":
             raise Refused("method_not_allowed")
         if not self.service.is_started:
             await self.service.start()
+        if not self.service.knows_sources:
+            raise Refused("busy", retry_after=BUSY_RETRY_S)
         known = self.service.directory.find(parts[3], parts[4])
         if is_batch:
             return await self._take_batch(known, headers, receive, seen)
@@ -137,7 +143,7 @@ class Receiver:
         known = self._admit(known, headers, content, seen)
         items = split_batch(content, media_type)
         self._charge(known, len(items), seen)
-        read = [_read_strictly(known.source, item) for item in items]
+        read = [await _read_strictly(known.source, number, item) for number, item in enumerate(items)]
         stored = iter(await self.service.store([e for _, e in read if isinstance(e, IncomingEvent)]))
         results = [
             _describe_item(event, next(stored))
@@ -192,7 +198,10 @@ def _judge_strictly(event: IncomingEvent) -> None:
             raise Refused("schema_violation", " ".join(violations))
 
 
-def _read_strictly(source: Source, item: bytes) -> tuple[str, IncomingEvent | Refused]:
+async def _read_strictly(source: Source, number: int, item: bytes) -> tuple[str, IncomingEvent | Refused]:
+    if number % ITEMS_AT_ONCE == 0:
+        # A large batch lets others have their turn.
+        await asyncio.sleep(0)
     name, event = read_item(source, item)
     try:
         if isinstance(event, IncomingEvent):

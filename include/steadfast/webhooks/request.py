@@ -66,7 +66,7 @@ def read_headers(scope: Scope) -> Headers:
     given: list[tuple[bytes, bytes]] = scope["headers"]
     if len(given) > MOST_HEADERS:
         raise Refused("headers_too_large")
-    size = 0
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     found: Headers = {}
     for name, value in given:
         size += len(name) + len(value) + 4

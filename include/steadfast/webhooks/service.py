@@ -19,7 +19,7 @@ from steadfast.webhooks.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
-STALE_SECONDS = 10.0
+STALE_SECONDS = 5.0
 """After so long without a word from the warehouse a receiver is not ready."""
 FULL_LOAD = 0.8
 DAYS_EVERY_SECONDS = 3600.0
@@ -39,6 +39,7 @@ class ReceiverService:
     traffic: Traffic = field(default_factory=Traffic)
     _directory: Directory | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _has_looked: asyncio.Event = field(default_factory=asyncio.Event)
     _heard_at: float = float("-inf")
     _days_made_at: float = float("-inf")
 
@@ -51,17 +52,26 @@ class ReceiverService:
 
     @property
     def is_started(self) -> bool:
-        """Whether `start` was called."""
-        return bool(self._tasks)
+        """Whether `start` has come to its end."""
+        return self._has_looked.is_set() and self.queue.tried.is_set()
+
+    @property
+    def knows_sources(self) -> bool:
+        """Whether the sources were ever read: before, a sender that we should know looks like a stranger."""
+        return self._heard_at > float("-inf")
 
     async def start(self) -> None:
-        """Read the sources once, if the warehouse answers, and go on in the background."""
-        flushers = [Flusher(self.url, self.queue, self.traffic, self.clock) for _ in range(FLUSHERS)]
-        first = asyncio.Event()
-        self._tasks = [asyncio.create_task(flusher.run()) for flusher in flushers]
-        self._tasks.append(asyncio.create_task(self._keep_fresh(first)))
-        self._tasks.append(asyncio.create_task(self._end_late_bodies()))
-        await first.wait()
+        """Read the sources once, if the warehouse answers, and go on in the background.
+
+        Of calls that come while another one starts, each waits for its end.
+        """
+        if not self._tasks:
+            flushers = [Flusher(self.url, self.queue, self.traffic, self.clock) for _ in range(FLUSHERS)]
+            self._tasks = [asyncio.create_task(flusher.run()) for flusher in flushers]
+            self._tasks.append(asyncio.create_task(self._keep_fresh()))
+            self._tasks.append(asyncio.create_task(self._end_late_bodies()))
+        await self._has_looked.wait()
+        await self.queue.tried.wait()
 
     async def stop(self) -> None:
         """Let what waits be committed, then end."""
@@ -73,6 +83,7 @@ class ReceiverService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        self._has_looked.clear()
 
     async def store(self, events: Sequence[IncomingEvent]) -> list[Stored]:
         """Wait until the events are committed: Refused with `busy` if they are not."""
@@ -84,7 +95,7 @@ class ReceiverService:
         now = asyncio.get_running_loop().time()
         return self.queue.is_open and now - self._heard_at < STALE_SECONDS and self.queue.load < FULL_LOAD
 
-    async def _keep_fresh(self, first: asyncio.Event) -> None:
+    async def _keep_fresh(self) -> None:
         connection: asyncpg.Connection | None = None
         try:
             while True:
@@ -96,7 +107,7 @@ class ReceiverService:
                     log.warning("sources cannot be read: %s: %s", type(error).__name__, error)
                     _close(connection)
                     connection = None
-                first.set()
+                self._has_looked.set()
                 self._measure()
                 await asyncio.sleep(REFRESH_SECONDS)
         finally:

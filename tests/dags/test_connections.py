@@ -4,7 +4,7 @@ import pytest
 
 from steadfast.alerts.mail import Security
 from steadfast.errors import ConfigError
-from steadfast.orchestration.connections import ga4_client_config, mail_server, warehouse_url
+from steadfast.orchestration.connections import ga4_client_config, mail_server, n8n_server, warehouse_url
 from steadfast.warehouse.connect import connect
 
 SECRET = "s3cr3t-private-key"
@@ -128,3 +128,65 @@ def test_a_timeout_that_is_no_number_is_refused(define):
     define("steadfast_smtp", conn_type="smtp", host="mail", extra={"timeout": "soon"})
     with pytest.raises(ConfigError, match="timeout of Connection steadfast_smtp must be seconds"):
         mail_server()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "n8n.example.com", "schema": "https"},
+        {"host": "https://N8N.example.com/"},
+        {"host": "n8n.example.com", "schema": "https", "port": 443},
+    ],
+)
+def test_an_n8n_that_is_allowed_is_reached_with_its_key(define, monkeypatch, fields):
+    monkeypatch.setenv("STEADFAST_N8N_URLS", "http://other:5678, https://n8n.example.com")
+    define("n8n_shop", conn_type="http", password=SECRET, **fields)
+    server = n8n_server("n8n_shop")
+    assert (server.url, server.api_key) == ("https://n8n.example.com:443", SECRET)
+    assert SECRET not in repr(server)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "evil.example.com", "schema": "https"},
+        {"host": "n8n.example.com", "schema": "http"},
+        {"host": "n8n.example.com", "schema": "https", "port": 8443},
+        {"host": "https://n8n.example.com.evil.example.com"},
+        {"host": "https://n8n.example.com/elsewhere"},
+    ],
+)
+def test_an_n8n_that_nobody_allowed_gets_no_key(define, monkeypatch, fields):
+    monkeypatch.setenv("STEADFAST_N8N_URLS", "https://n8n.example.com")
+    define("n8n_shop", conn_type="http", password=SECRET, **fields)
+    with pytest.raises(
+        ConfigError, match=r"n8n_shop .*STEADFAST_N8N_URLS .*https://n8n\.example\.com"
+    ) as raised:
+        n8n_server("n8n_shop")
+    assert SECRET not in str(raised.value)
+
+
+def test_without_the_setting_no_n8n_is_asked(define):
+    define("n8n_shop", conn_type="http", host="https://n8n.example.com", password=SECRET)
+    with pytest.raises(ConfigError, match="it allows nothing"):
+        n8n_server("n8n_shop")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"conn_type": "generic", "host": "n8n", "password": SECRET}, "type 'generic'; http is needed"),
+        ({"conn_type": "http", "password": SECRET}, "lacks the field host"),
+        ({"conn_type": "http", "host": "n8n"}, "lacks the field password"),
+        (
+            {"conn_type": "http", "host": f"http://me:{SECRET}@n8n", "password": SECRET},
+            "does not hold an address",
+        ),
+        ({"conn_type": "http", "host": "ftp://n8n", "password": SECRET}, "does not hold an address"),
+    ],
+)
+def test_an_unusable_n8n_connection_says_what_is_wrong(define, fields, words):
+    define("n8n_shop", **fields)
+    with pytest.raises(ConfigError, match=f"n8n_shop .*{words}") as raised:
+        n8n_server("n8n_shop")
+    assert SECRET not in str(raised.value)

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from steadfast.cli import demo, doctor, entity, ga4_property, migrate, receive, setting, source, sync
+from steadfast.cli import demo, doctor, entity, ga4_property, migrate, receive, setting, source, sync, webhook
 from steadfast.cli.terminal import print_error
 from steadfast.errors import SteadfastError
 
@@ -36,6 +36,7 @@ app.add_typer(ga4_property.app, name="property")
 app.add_typer(setting.app, name="setting")
 app.add_typer(source.app, name="source")
 app.add_typer(sync.app, name="sync")
+app.add_typer(webhook.app, name="webhook")
 demo.register(app)
 app.command("receive")(receive.run_receiver)
 app.command("migrate")(migrate.migrate_warehouse)

@@ -1,4 +1,4 @@
-"""Airflow Connections as plain values: the warehouse, GA4 credentials, the mail server.
+"""Airflow Connections as plain values: the warehouse, GA4 credentials, n8n servers, the mail server.
 
 Any secrets backend works. A message names the Connection and the field that is wrong, never the secret.
 """
@@ -6,7 +6,7 @@ Any secrets backend works. A message names the Connection and the field that is 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -16,6 +16,7 @@ from steadfast.errors import ConfigError
 if TYPE_CHECKING:
     from steadfast.alerts.mail import MailServer
     from steadfast.ga4.client import ClientConfig
+    from steadfast.webhooks.n8n import N8nServer
 
 WAREHOUSE = "steadfast_warehouse"
 SMTP = "steadfast_smtp"
@@ -53,6 +54,36 @@ def ga4_client_config(connection_id: str) -> "ClientConfig":
     )
 
 
+def n8n_server(connection_id: str) -> "N8nServer":
+    """An n8n and its API key (the password), in a Connection of the type http.
+
+    The key opens the whole n8n, so the address must be one that STEADFAST_N8N_URLS allows.
+    """
+    from steadfast.settings import load_settings
+    from steadfast.webhooks.n8n import N8nServer
+
+    connection = _find(connection_id)
+    if (connection.conn_type or "").lower() not in ("http", "https"):
+        raise ConfigError(
+            f"Connection {connection_id} has the type {connection.conn_type!r}; http is needed."
+        )
+    for field in ("host", "password"):
+        if not getattr(connection, field):
+            raise ConfigError(f"Connection {connection_id} lacks the field {field}.")
+    url = _read_base_url(connection)
+    allowed = [one.strip() for one in load_settings().n8n_urls.split(",") if one.strip()]
+    if url not in map(_normalise_url, allowed):
+        raise ConfigError(
+            f"Connection {connection_id} leads to {url}, which STEADFAST_N8N_URLS does not allow; "
+            f"it allows {', '.join(allowed) or 'nothing'}."
+        )
+    return N8nServer(
+        url,
+        connection.password,
+        _read_seconds(connection_id, _read_extra(connection), "timeout", default=20),
+    )
+
+
 def mail_server() -> "MailServer":
     """The mail server, with the extras of Airflow's smtp Connections: disable_ssl, disable_tls, timeout."""
     from steadfast.alerts.mail import MailServer, Security
@@ -72,6 +103,32 @@ def mail_server() -> "MailServer":
         password=connection.password or "",
         timeout_s=_read_seconds(SMTP, extra, "timeout", default=30),
     )
+
+
+def _read_base_url(connection: Any) -> str:
+    # As Airflow's own HTTP hook reads it: the host may be a whole address, the schema is the protocol.
+    host = (
+        connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
+    )
+    url = _normalise_url(host + (f":{connection.port}" if connection.port else ""))
+    if url is None:
+        raise ConfigError(
+            f"Connection {connection.conn_id} does not hold an address like https://n8n.example.com."
+        )
+    return url
+
+
+def _normalise_url(text: str) -> str | None:
+    """The address in one spelling; None if it is none or carries more than host, port and path."""
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    if not parts.hostname or not port or parts.username or parts.password or parts.query or parts.fragment:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
 
 
 def _find(connection_id: str) -> Any:

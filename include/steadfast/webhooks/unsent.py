@@ -1,0 +1,133 @@
+"""What an n8n execution failed to deliver: the items that its posting node was given when it failed.
+
+Pure. An item's JSON has `id` and `body`, the text that is posted, as docs/data-contract.md tells n8n to
+prepare them. n8n does not say which of a node's items arrived, so all of them come: those that did are
+known by their id.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class UnsentItem:
+    """An event as it would have been posted."""
+
+    event_id: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """The items of an execution, and a sentence for each one that cannot be read."""
+
+    items: tuple[UnsentItem, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+RECOVERED_MARK = "isArtificialRecoveredEventItem"
+"""n8n puts this in the place of the data that it lost in a crash."""
+
+LOST_ITEM = {"json": {RECOVERED_MARK: True}}
+_ADDRESS = re.compile(r"/v1/in/[a-z0-9-]+/[a-z0-9-]+")
+
+
+def find_unsent(execution: Mapping[str, Any], node: str, address: str) -> Unsent:
+    """The items that `node` was given in the runs that failed or never began; each once.
+
+    A node that visibly posts to another address than `address` (`/v1/in/ENTITY/SOURCE`) has none.
+    """
+    if not _is_ours(execution, node, address):
+        return Unsent()
+    data = _object(execution.get("data"))
+    if reason := _find_loss(execution, data):
+        return Unsent(problems=(reason,))
+    read = [_read_item(item) for items in _find_inputs(data, node) for item in items]
+    return Unsent(
+        tuple(dict.fromkeys(one for one in read if isinstance(one, UnsentItem))),
+        tuple(one for one in read if isinstance(one, str)),
+    )
+
+
+def _is_ours(execution: Mapping[str, Any], node: str, address: str) -> bool:
+    nodes = _object(execution.get("workflowData")).get("nodes")
+    if not isinstance(nodes, list):
+        return True
+    ours = [one for one in nodes if _object(one).get("name") == node]
+    return any(_may_post_to(_object(_object(one).get("parameters")).get("url"), address) for one in ours)
+
+
+def _may_post_to(url: Any, address: str) -> bool:
+    # An expression may hide the address; then the node's name has to do.
+    visible = _ADDRESS.findall(url) if isinstance(url, str) else []
+    return not visible or address in visible
+
+
+def _find_loss(execution: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:
+    """Why n8n shows nothing of what the nodes were given."""
+    if execution.get("dataTooLargeToDisplay") is True:
+        return "n8n finds it too large to show"
+    if _object(data.get("redactionInfo")).get("isRedacted") is True:
+        return "n8n hides its data (redaction policy of the workflow)"
+    return None if _object(data.get("resultData")).get("runData") else "n8n kept no data of it"
+
+
+def _find_inputs(data: Mapping[str, Any], node: str) -> Iterator[Sequence[Any]]:
+    runs = _object(_object(data.get("resultData")).get("runData"))
+    failed = [run for run in map(_object, _list(runs.get(node))) if _has_failed(run)]
+    sources = [_object(source) for run in failed for source in _list(run.get("source"))]
+    given = [_read_output(runs, source) for source in sources]
+    # A node that failed lies ready for a retry too, with the same items.
+    given += [items for items in _find_waiting_inputs(data, node) if items not in given]
+    if failed and not any(given):
+        given.append([LOST_ITEM])
+    yield from given
+
+
+def _has_failed(run: Mapping[str, Any]) -> bool:
+    return bool(run.get("error")) or run.get("executionStatus") in ("error", "crashed")
+
+
+def _read_output(runs: Mapping[str, Any], source: Mapping[str, Any]) -> Sequence[Any]:
+    """What the node before gave; n8n leaves out the numbers of its run and of its output where they are 0."""
+    ran = _list(runs.get(str(source.get("previousNode"))))
+    given = _object(_pick(ran, source.get("previousNodeRun")))
+    outputs = _list(_object(given.get("data")).get("main"))
+    return _list(_pick(outputs, source.get("previousNodeOutput")))
+
+
+def _find_waiting_inputs(data: Mapping[str, Any], node: str) -> Iterator[Sequence[Any]]:
+    """What lies ready for the node: it was about to run, or failed and can be retried."""
+    for waiting in map(_object, _list(_object(data.get("executionData")).get("nodeExecutionStack"))):
+        if _object(waiting.get("node")).get("name") == node:
+            yield from (_list(items) for items in _list(_object(waiting.get("data")).get("main")))
+
+
+def _read_item(item: Any) -> UnsentItem | str:
+    given = _object(_object(item).get("json"))
+    if RECOVERED_MARK in given:
+        return "n8n lost what the node was given, as after a crash"
+    event_id, body = given.get("id"), given.get("body")
+    if isinstance(event_id, bool) or not isinstance(event_id, str | int):
+        return "an item has no `id`"
+    if not isinstance(body, str):
+        return "an item has no text in `body`"
+    # Half of a surrogate pair leaves Node.js as U+FFFD.
+    return UnsentItem(
+        str(event_id), body.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _pick(values: Sequence[Any], number: Any) -> Any:
+    place = number if isinstance(number, int) else 0
+    return values[place] if 0 <= place < len(values) else None

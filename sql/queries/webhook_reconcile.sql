@@ -1,0 +1,55 @@
+-- name: list_n8n_sources
+-- Every source that may send and says which node of which n8n posts its events.
+SELECT
+    source.source_id,
+    source.entity_id,
+    entity.slug AS entity,
+    source.slug,
+    source.auth,
+    source.tolerance_seconds,
+    source.max_bytes,
+    source.rate_per_second,
+    source.burst,
+    source.conflict_policy,
+    source.is_strict,
+    source.n8n_connection_id,
+    source.n8n_workflow_id,
+    source.n8n_node
+FROM config.webhook_source AS source
+JOIN config.business_entity AS entity USING (entity_id)
+WHERE source.is_enabled
+    AND entity.is_enabled
+    AND source.n8n_connection_id IS NOT NULL
+ORDER BY
+    source.n8n_connection_id,
+    source.source_id;
+
+-- name: read_n8n_cursor
+-- How far an n8n was read back, and what above that is done.
+SELECT
+    scanned_to,
+    handled
+FROM ops.n8n_cursor
+WHERE connection_id = %(connection_id)s;
+
+-- name: write_n8n_cursor
+-- Remember how far an n8n was read back and what was found.
+INSERT INTO ops.n8n_cursor (
+    connection_id, scanned_to, handled, scanned_at, recovered_count, unreadable_count, error
+)
+VALUES (
+    %(connection_id)s,
+    %(scanned_to)s,
+    %(handled)s,
+    %(now)s,
+    %(recovered_count)s,
+    %(unreadable_count)s,
+    %(error)s
+)
+ON CONFLICT (connection_id) DO UPDATE SET
+    scanned_to = excluded.scanned_to,
+    handled = excluded.handled,
+    scanned_at = excluded.scanned_at,
+    recovered_count = excluded.recovered_count,
+    unreadable_count = excluded.unreadable_count,
+    error = excluded.error;

@@ -1,0 +1,319 @@
+"""The emulated n8n as a sender, seen by a receiver that writes down what comes."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from steadfast.demo.n8n import Emulator, EmulatorOptions, Target, run_emulator
+from steadfast.errors import ConfigError
+from steadfast.webhooks.events import EVENTS
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+NAME = "shop/orders"
+
+
+@dataclass
+class Receiver:
+    """What came in, and what is answered: a status for each event id, 202 for the others."""
+
+    url: str = ""
+    refused: dict[str, int] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    has_some: threading.Event = field(default_factory=threading.Event)
+
+    def ids(self) -> list[str]:
+        return [headers["webhook-id"] for headers, _ in self.received]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    book = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            book.received.append((headers, self.rfile.read(int(headers["content-length"]))))
+            book.has_some.set()
+            self.send_response(book.refused.get(headers.get("webhook-id", ""), 202))
+            for name, value in book.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b'{"status":"accepted"}')
+
+        def log_message(self, *_) -> None:
+            """Quiet."""
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 1024
+
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    book.url = f"http://127.0.0.1:{server.server_port}/v1/in/{NAME}"
+    yield book
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def start(receiver, tmp_path):
+    """A function that starts an idle emulator with one workflow; call it in a `with`."""
+
+    def run(**changes):
+        target = {"name": NAME, "url": receiver.url, "auth": "signature", "secret": SECRET, "wait_ms": 1}
+        options = EmulatorOptions(
+            [Target(**(target | {"workflow_id": "wf1"} | changes))],
+            state=tmp_path,
+            is_on=False,
+            clock=lambda: NOON,
+        )
+        return run_emulator(options)
+
+    return run
+
+
+def tell(emulator: Emulator, path: str, **body) -> dict:
+    return httpx.post(f"{emulator.control_url}/{path}", json=body, timeout=30).raise_for_status().json()
+
+
+def look(emulator: Emulator) -> dict:
+    return httpx.get(f"{emulator.control_url}/sources").json()[NAME]
+
+
+def ask(emulator: Emulator, path: str = "", key: str | None = "right", **query) -> httpx.Response:
+    headers = {"X-N8N-API-KEY": emulator.api_key if key == "right" else key} if key else {}
+    return httpx.get(f"{emulator.api_url}/api/v1/executions{path}", params=query, headers=headers)
+
+
+def test_it_sends_what_axios_sends(start, receiver):
+    with start() as emulator:
+        tell(emulator, "send", source=NAME, count=1)
+    headers, body = receiver.received[0]
+    assert headers["connection"] == "close"
+    assert headers["user-agent"].startswith("axios/")
+    assert headers["content-length"] == str(len(body))
+    assert headers["content-type"] == "application/json"
+    assert "transfer-encoding" not in headers
+
+
+def test_the_signature_is_that_of_standard_webhooks(start, receiver):
+    with start() as emulator:
+        tell(emulator, "send", source=NAME, count=1)
+    headers, body = receiver.received[0]
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    digest = base64.b64encode(hmac.digest(b"k" * 32, signed, hashlib.sha256)).decode()
+    assert headers["webhook-timestamp"] == str(int(NOON.timestamp()))
+    assert headers["webhook-signature"] == f"v1,{digest}"
+
+
+def test_a_source_with_a_token_sends_it_with_the_id(start, receiver):
+    with start(auth="token", secret="whk_t") as emulator:
+        tell(emulator, "send", source=NAME, count=1)
+    headers, _ = receiver.received[0]
+    assert headers["authorization"] == "Bearer whk_t"
+    assert headers["idempotency-key"]
+    assert "webhook-signature" not in headers
+
+
+def test_one_failed_item_makes_it_send_all_of_them_again_as_they_were(start, receiver):
+    with start(tries=3) as emulator:
+        receiver.refused[f"{NAME.replace('/', ':')}:0:1"] = 503
+        assert tell(emulator, "send", source=NAME, count=3)["status"] == "error"
+        summary = look(emulator)
+    assert len(receiver.received) == 9
+    assert len(set(receiver.ids())) == 3
+    assert (
+        len({(h["webhook-id"], h["webhook-timestamp"], h["webhook-signature"]) for h, _ in receiver.received})
+        == 3
+    )
+    assert (summary["made"], summary["acknowledged"]) == (3, 2)
+    assert summary["answers"] == {"202": 6, "503": 3}
+
+
+def test_it_waits_as_it_was_set_and_not_as_it_is_told(start, receiver):
+    receiver.headers["Retry-After"] = "3600"
+    receiver.refused[f"{NAME.replace('/', ':')}:0:0"] = 429
+    with start(tries=99) as emulator:
+        tell(emulator, "send", source=NAME, count=1)
+    assert len(receiver.received) == 5
+
+
+def test_a_redirect_is_not_followed(start, receiver):
+    receiver.headers["Location"] = receiver.url
+    receiver.refused[f"{NAME.replace('/', ':')}:0:0"] = 307
+    with start(tries=1) as emulator:
+        assert tell(emulator, "send", source=NAME, count=1)["status"] == "error"
+    assert len(receiver.received) == 1
+
+
+def test_a_burst_is_sent_without_batches(start, receiver):
+    with start() as emulator:
+        tell(emulator, "send", source=NAME, count=200)
+        assert look(emulator)["acknowledged"] == 200
+    assert len(set(receiver.ids())) == 200
+
+
+def test_every_event_keeps_its_contract_and_orders_know_their_lead(start, receiver):
+    with start() as emulator:
+        tell(emulator, "send", source=NAME, count=200)
+        kinds = look(emulator)["kinds"]
+    bodies = [json.loads(body) for _, body in receiver.received]
+    judges = {kind: Draft202012Validator(event.json_schema()) for (kind, _), event in EVENTS.items()}
+    assert [error.message for body in bodies for error in judges[body["type"]].iter_errors(body)] == []
+    assert {"lead", "order", "refund", "booking", "custom"} <= set(kinds)
+    leads = {body["data"]["lead_id"]: body["data"] for body in bodies if body["type"] == "lead"}
+    orders = [body["data"] for body in bodies if body["type"] == "order" and "lead_id" in body["data"]]
+    assert orders
+    for order in orders:
+        lead = leads[order["lead_id"]]
+        assert (order["source"], order["medium"]) == (lead["source"], lead["medium"])
+    assert len(leads) == kinds["lead"]["keys"]
+
+
+def test_the_same_seed_makes_the_same_events(start, receiver, tmp_path):
+    with start() as emulator:
+        tell(emulator, "send", source=NAME, count=30)
+    first = sorted(body for _, body in receiver.received)
+    receiver.received.clear()
+    (tmp_path / "n8n.sqlite").unlink()
+    with start() as emulator:
+        tell(emulator, "send", source=NAME, count=30)
+    assert sorted(body for _, body in receiver.received) == first
+
+
+def test_after_a_restart_it_goes_on_with_new_events(start, receiver):
+    for _ in range(2):
+        with start() as emulator:
+            tell(emulator, "send", source=NAME, count=5)
+    assert len(set(receiver.ids())) == 10
+
+
+def test_a_failed_execution_holds_the_exact_items_and_the_error(start, receiver):
+    with start() as emulator:
+        execution = tell(emulator, "lose", source=NAME, count=2)["execution"]
+        (shown,) = ask(emulator, status="error", includeData="true").json()["data"]
+    assert receiver.received == []
+    assert (shown["id"], shown["status"], shown["finished"], shown["mode"]) == (
+        execution,
+        "error",
+        False,
+        "trigger",
+    )
+    data = shown["data"]
+    items = data["resultData"]["runData"]["Prepare events"][0]["data"]["main"][0]
+    assert set(items[0]["json"]) == {"id", "timestamp", "body", "signature"}
+    assert len(items) == 2
+    (ran,) = data["resultData"]["runData"]["Steadfast"]
+    assert ran["source"] == [{"previousNode": "Prepare events"}]
+    assert (ran["executionStatus"], ran["error"]["name"]) == ("error", "NodeApiError")
+    assert data["resultData"]["lastNodeExecuted"] == "Steadfast"
+    assert data["executionData"]["nodeExecutionStack"][0]["data"]["main"] == [items]
+
+
+def test_a_retry_sends_the_old_headers_and_marks_the_first_execution(start, receiver):
+    with start() as emulator:
+        lost = tell(emulator, "lose", source=NAME, count=2)["execution"]
+        headers = {"X-N8N-API-KEY": emulator.api_key}
+        retried = httpx.post(f"{emulator.api_url}/api/v1/executions/{lost}/retry", headers=headers).json()
+        assert (retried["mode"], retried["retryOf"], retried["status"]) == ("retry", lost, "success")
+        assert ask(emulator, f"/{lost}").json()["retrySuccessId"] == retried["id"]
+        again = httpx.post(f"{emulator.api_url}/api/v1/executions/{retried['id']}/retry", headers=headers)
+        assert again.status_code == 409
+    assert {headers["webhook-timestamp"] for headers, _ in receiver.received} == {str(int(NOON.timestamp()))}
+
+
+def test_the_list_is_paged_newest_first(start):
+    with start() as emulator:
+        for _ in range(5):
+            tell(emulator, "lose", source=NAME, count=1)
+        first = ask(emulator, limit=2).json()
+        second = ask(emulator, limit=2, cursor=first["nextCursor"]).json()
+        third = ask(emulator, limit=2, cursor=second["nextCursor"]).json()
+    pages = [[row["id"] for row in page["data"]] for page in (first, second, third)]
+    assert pages == [["5", "4"], ["3", "2"], ["1"]]
+    assert third["nextCursor"] is None
+    assert "data" not in first["data"][0]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"limit": 251}, "request/query/limit must be <= 250"),
+        ({"startedAfter": "2026-11-20"}, "Unknown query parameter 'startedAfter'"),
+        ({"status": "new"}, "allowed values: canceled, error, running, success, waiting"),
+        ({"cursor": "x"}, "An invalid cursor was provided"),
+    ],
+)
+def test_what_n8n_refuses_is_refused(start, query, message):
+    with start() as emulator:
+        answer = ask(emulator, **query)
+    assert answer.status_code == 400
+    assert message in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [(None, "'X-N8N-API-KEY' header required"), ("x", "unauthorized")]
+)
+def test_nobody_gets_in_without_the_key(start, key, message):
+    with start() as emulator:
+        answer = ask(emulator, key=key)
+    assert (answer.status_code, answer.json()) == (401, {"message": message})
+
+
+def test_what_ran_when_it_was_killed_has_crashed_and_holds_what_it_was_about_to_send(start, tmp_path):
+    with start() as emulator:
+        executions = emulator.engine.executions
+        lost = tell(emulator, "lose", source=NAME, count=1)["execution"]
+        data = json.loads(executions.find(int(lost))["data"])
+        executions.start("wf1", data, NOON)
+    with start() as emulator:
+        assert [row["status"] for row in ask(emulator, status="error").json()["data"]] == ["crashed", "error"]
+
+
+def test_its_pace_can_be_changed_while_it_runs(start, receiver):
+    with start(per_minute=60_000) as emulator:
+        assert look(emulator)["is_on"] is False
+        tell(emulator, "pace", source=NAME, is_on=True)
+        assert receiver.has_some.wait(20)
+        assert tell(emulator, "pace", is_on=False, per_minute=1)[NAME]["per_minute"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("send", {"source": "nobody", "count": 1}, "no source 'nobody'; there are shop/orders"),
+        ("send", {"source": NAME, "count": 0}, "1 to 10000 events"),
+        ("pace", {"speed": 3}, "unknown keys speed"),
+        ("retry", {"execution": 99}, "no execution 99"),
+        ("explode", {}, "no such control address"),
+    ],
+)
+def test_a_wrong_control_request_is_answered_with_a_sentence(start, path, body, words):
+    with start() as emulator:
+        answer = httpx.post(f"{emulator.control_url}/{path}", json=body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"auth": "none"}, "auth 'none'"),
+        ({"mix": {"invoice": 1}}, "mixes invoice"),
+        ({"mix": {}}, "mixes nothing"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused(start, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        start(**changes)

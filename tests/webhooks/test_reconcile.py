@@ -1,0 +1,403 @@
+"""Lost events are found in n8n and brought in: the emulated n8n posts to a receiver that is down at times."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from steadfast.demo.n8n import Emulator, EmulatorOptions, Target, api, run_emulator
+from steadfast.demo.n8n.items import PREPARE
+from steadfast.errors import ConfigError
+from steadfast.webhooks.envelope import read_event
+from steadfast.webhooks.inbox import store_events
+from steadfast.webhooks.n8n import N8nServer
+from steadfast.webhooks.reconcile import list_sources, reconcile_sources
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=3)
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+ORDERS, LEADS = "shop/orders", "shop/leads"
+
+
+@dataclass
+class Receiver:
+    """Stores what comes, or is down, or refuses some ids: as a receiver does that has its troubles."""
+
+    url: str = ""
+    is_down: bool = False
+    refused: set[str] = field(default_factory=set)
+
+
+@pytest.fixture
+def connection(database):
+    with database.connect_pipeline() as connection:
+        yield connection
+
+
+@pytest.fixture
+def add_source(database):
+    """A function that adds a source whose events the n8n behind a Connection posts."""
+
+    def add(name: str, connection_id: str = "n8n_main", workflow_id: str | None = None, **changes) -> None:
+        entity, slug = name.split("/")
+        values = {"max_bytes": 262144, "is_strict": False, "is_enabled": True} | changes
+        with database.connect() as owner:
+            owner.execute(
+                "INSERT INTO config.business_entity (slug, name, created_at, updated_at)"
+                " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                (entity, entity, NOW, NOW),
+            )
+            owner.execute(
+                "INSERT INTO config.webhook_source (entity_id, slug, name, auth, time_zone,"
+                " n8n_connection_id, n8n_workflow_id, n8n_node, created_at, updated_at,"
+                " max_bytes, is_strict, is_enabled)"
+                " SELECT entity_id, %s, %s, 'signature', 'UTC', %s, %s, 'Steadfast', %s, %s, %s, %s, %s"
+                " FROM config.business_entity WHERE slug = %s",
+                (slug, slug, connection_id, workflow_id, NOW, NOW, *values.values(), entity),
+            )
+
+    return add
+
+
+@pytest.fixture
+def receiver(database) -> Iterator[Receiver]:
+    book = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            event_id = self.headers["webhook-id"]
+            is_taken = not book.is_down and event_id not in book.refused
+            if is_taken:
+                with database.connect_pipeline() as connection:
+                    known = {one.name: one.source for one in list_sources(connection)}
+                event = read_event(known[self.path.removeprefix("/v1/in/")], event_id, body)
+                store_events(database.pipeline_url, [event], origin="http", now=NOW)
+            self.send_response(202 if is_taken else 503)
+            self.end_headers()
+
+        def log_message(self, *_) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    book.url = f"http://127.0.0.1:{server.server_port}"
+    yield book
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def start(receiver):
+    """A function that starts an n8n with a workflow for each name; call it in a `with`."""
+
+    def run(*names: str):
+        targets = [
+            Target(name, f"{receiver.url}/v1/in/{name}", "signature", SECRET, f"wf-{name}", tries=1)
+            for name in names
+        ]
+        return run_emulator(EmulatorOptions(targets, is_on=False, clock=lambda: NOW))
+
+    return run
+
+
+@pytest.fixture
+def reconcile(connection, database):
+    """A function that looks at one n8n, or at those behind several Connections."""
+
+    def run(*emulators: Emulator, now: datetime = LATER, **more):
+        servers = {f"n8n_{'main' if n == 0 else n}": one for n, one in enumerate(emulators)}
+
+        def ask(connection_id: str) -> N8nServer:
+            if connection_id not in servers:
+                raise ConfigError(f"Airflow has no Connection {connection_id}.")
+            return N8nServer(servers[connection_id].api_url, servers[connection_id].api_key, timeout_s=10)
+
+        def store(events):
+            return store_events(database.pipeline_url, events, origin="reconcile", now=now)
+
+        return reconcile_sources(connection, ask=ask, store=store, now=now, **more)
+
+    return run
+
+
+def send(emulator: Emulator, count: int, name: str = ORDERS) -> int:
+    return emulator.engine.send(name, count)
+
+
+def lose(emulator: Emulator, count: int, name: str = ORDERS) -> int:
+    return emulator.engine.send(name, count, is_lost=True)
+
+
+def count_inbox(connection) -> dict[str, int]:
+    return dict(
+        connection.execute("SELECT origin, count(*) FROM landing.webhook_inbox GROUP BY 1").fetchall()
+    )
+
+
+def list_signals(connection) -> list[tuple]:
+    return connection.execute("SELECT kind, subject, body FROM ops.signal ORDER BY signal_id").fetchall()
+
+
+def change_items(emulator: Emulator, execution_id: int, change) -> None:
+    """Edit the items that a failed execution holds."""
+    executions = emulator.engine.executions
+    data = json.loads(executions.find(execution_id)["data"])
+    items = data["resultData"]["runData"][PREPARE][0]["data"]["main"][0]
+    for item in items:
+        change(item["json"])
+    data["executionData"]["nodeExecutionStack"][0]["data"]["main"] = [items]
+    executions.finish(execution_id, "error", data, NOW)
+
+
+def test_exactly_the_lost_ones_of_ten_events_are_recovered(
+    add_source, start, receiver, reconcile, connection
+):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        send(emulator, 4)
+        receiver.is_down = True
+        lost = send(emulator, 3)
+        receiver.is_down = False
+        send(emulator, 3)
+        (found,) = reconcile(emulator)
+        assert (found.recovered, found.duplicate_count, found.error) == ({ORDERS: 3}, 0, None)
+        assert count_inbox(connection) == {"http": 7, "reconcile": 3}
+        (again,) = reconcile(emulator)
+    assert (again.recovered_count, again.duplicate_count, again.left_count) == (0, 0, 0)
+    assert count_inbox(connection) == {"http": 7, "reconcile": 3}
+    ((kind, subject, body),) = list_signals(connection)
+    assert (kind, subject) == ("webhook_events_recovered", "3 events from n8n had been lost and came in late")
+    assert f"3  {ORDERS}" in body
+    assert f"execution {lost}" in body
+    row = connection.execute("SELECT scanned_to, recovered_count, error FROM ops.n8n_cursor").fetchone()
+    assert row == (lost, 0, None)
+
+
+def test_the_bytes_that_come_in_late_are_those_that_were_sent(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        lost = lose(emulator, 1)
+        reconcile(emulator)
+        data = json.loads(emulator.engine.executions.find(lost)["data"])
+    (item,) = data["resultData"]["runData"][PREPARE][0]["data"]["main"][0]
+    stored = connection.execute("SELECT event_id, body FROM landing.webhook_inbox").fetchone()
+    assert stored == (item["json"]["id"], item["json"]["body"].encode())
+
+
+def test_what_arrived_of_a_failed_node_is_known(add_source, start, receiver, reconcile):
+    add_source(ORDERS)
+    receiver.refused.add("shop:orders:0:1")
+    with start(ORDERS) as emulator:
+        send(emulator, 3)
+        (found,) = reconcile(emulator)
+    assert (found.recovered_count, found.duplicate_count) == (1, 2)
+
+
+def test_an_execution_whose_retry_succeeded_passes_without_a_signal(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        emulator.engine.retry(lose(emulator, 2))
+        (found,) = reconcile(emulator)
+    assert (found.recovered_count, found.duplicate_count) == (0, 2)
+    assert list_signals(connection) == []
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_one_that_runs_for_long_and_fails_below_the_others_is_found(
+    add_source, start, reconcile, monkeypatch, is_old
+):
+    add_source(ORDERS)
+    if is_old:
+        monkeypatch.setattr(api, "STATUSES", ("error", "success", "waiting"))
+    with start(ORDERS) as emulator:
+        executions = emulator.engine.executions
+        lost = lose(emulator, 2)
+        data = json.loads(executions.find(lost)["data"])
+        executions.finish(lost, "running", data, NOW)
+        lose(emulator, 1)
+        # What an old n8n does not show as running is waited for an hour; else as long as it runs.
+        soon = NOW + timedelta(minutes=5) if is_old else LATER
+        assert reconcile(emulator, now=soon)[0].recovered_count == 1
+        assert reconcile(emulator, now=soon)[0].recovered_count == 0
+        executions.finish(lost, "error", data, NOW)
+        assert reconcile(emulator, now=soon)[0].recovered_count == 2
+        assert reconcile(emulator)[0].recovered_count == 0
+
+
+def test_what_crashed_before_it_could_post_is_found(add_source, start, reconcile):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        lost = lose(emulator, 2)
+        data = json.loads(emulator.engine.executions.find(lost)["data"])
+        del data["resultData"]["runData"]["Steadfast"]
+        emulator.engine.executions.finish(lost, "crashed", data, NOW)
+        assert reconcile(emulator)[0].recovered_count == 2
+
+
+def test_what_there_was_no_time_for_is_read_the_next_time(add_source, start, reconcile):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        for _ in range(4):
+            lose(emulator, 1)
+        turns = iter([False, False, True])
+        (first,) = reconcile(emulator, is_time_over=lambda: next(turns))
+        assert (first.recovered_count, first.left_count) == (2, 2)
+        (second,) = reconcile(emulator)
+    assert (second.recovered_count, second.left_count, second.duplicate_count) == (2, 0, 0)
+
+
+def test_an_n8n_that_is_down_does_not_stop_the_others(add_source, start, reconcile, connection):
+    add_source(ORDERS, "n8n_1")
+    add_source(LEADS, "n8n_main")
+    add_source("bakery/shop", "n8n_nowhere")
+    with start(LEADS) as down, start(ORDERS) as up:
+        down.engine.is_api_broken = True
+        lose(down, 1, LEADS)
+        lose(up, 2)
+        found = {one.connection_id: one for one in reconcile(down, up)}
+        assert found["n8n_1"].recovered == {ORDERS: 2}
+        assert "failed (503): Database is not ready!" in found["n8n_main"].error
+        assert "no Connection n8n_nowhere" in found["n8n_nowhere"].error
+        reconcile(down, up)
+        kinds = [kind for kind, _, _ in list_signals(connection)]
+        assert sorted(kinds) == ["n8n_unreachable", "n8n_unreachable", "webhook_events_recovered"]
+        down.engine.is_api_broken = False
+        again = {one.connection_id: one for one in reconcile(down, up)}
+    assert again["n8n_main"].recovered == {LEADS: 1}
+    errors = dict(connection.execute("SELECT connection_id, error FROM ops.n8n_cursor").fetchall())
+    assert (errors["n8n_1"], errors["n8n_main"]) == (None, None)
+    assert "n8n_nowhere" in errors["n8n_nowhere"]
+
+
+def test_an_execution_that_cannot_be_read_stops_no_other_and_is_not_passed(add_source, start, reconcile):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        odd = lose(emulator, 1)
+        lose(emulator, 1)
+        executions = emulator.engine.executions
+        whole = executions.find(odd)["data"]
+        executions.connection.execute("UPDATE execution SET data = '{' WHERE id = ?", (odd,))
+        (first,) = reconcile(emulator)
+        assert (first.recovered_count, first.left_count) == (1, 1)
+        assert f"Execution {odd} cannot be read" in first.error
+        executions.connection.execute("UPDATE execution SET data = ? WHERE id = ?", (whole, odd))
+        (second,) = reconcile(emulator)
+    assert (second.recovered_count, second.left_count, second.error) == (1, 0, None)
+
+
+def test_items_that_cannot_be_read_are_told_once_and_stop_no_other(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        odd = lose(emulator, 2)
+        change_items(emulator, odd, lambda item: item.pop("id"))
+        change_items(emulator, lose(emulator, 1), lambda item: item.update(id="no spaces, please"))
+        lose(emulator, 1)
+        (found,) = reconcile(emulator)
+        assert (found.recovered_count, found.unreadable_count) == (1, 3)
+        assert reconcile(emulator)[0].unreadable_count == 0
+    signals = {kind: (subject, body) for kind, subject, body in list_signals(connection)}
+    subject, body = signals["webhook_events_unreadable"]
+    assert subject == "3 events from n8n cannot be recovered"
+    assert f"2  {ORDERS}: an item has no `id`" in body
+
+
+@pytest.mark.parametrize(
+    ("changes", "change", "words"),
+    [
+        ({"max_bytes": 1024}, lambda item: item.update(body='{"n": "' + "x" * 2000 + '"}'), "larger than"),
+        ({"is_strict": True}, lambda item: item.update(body='{"type": "order"}'), "shop/orders: "),
+        ({}, lambda item: item.update(body="not json"), "one JSON object"),
+    ],
+)
+def test_what_the_receiver_would_refuse_is_not_let_in_here(
+    add_source, start, reconcile, changes, change, words
+):
+    add_source(ORDERS, **changes)
+    with start(ORDERS) as emulator:
+        change_items(emulator, lose(emulator, 1), change)
+        (found,) = reconcile(emulator)
+    assert (found.recovered_count, found.unreadable_count) == (0, 1)
+    assert words in next(iter(found.unreadable))
+
+
+def test_the_same_id_with_another_body_is_a_conflict(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        send(emulator, 1)
+        change_items(emulator, lose(emulator, 1), lambda item: item.update(id="shop:orders:0:0"))
+        (found,) = reconcile(emulator)
+    assert (found.recovered_count, found.conflict_count) == (0, 1)
+    assert connection.execute("SELECT count(*) FROM landing.webhook_conflict").fetchone() == (1,)
+
+
+def test_two_sources_of_one_n8n_each_get_their_own(add_source, start, reconcile):
+    add_source(ORDERS)
+    add_source(LEADS)
+    with start(ORDERS, LEADS) as emulator:
+        lose(emulator, 2, ORDERS)
+        lose(emulator, 3, LEADS)
+        (found,) = reconcile(emulator)
+    assert found.recovered == {ORDERS: 2, LEADS: 3}
+
+
+def test_a_source_that_names_its_workflow_is_not_fed_by_others(add_source, start, reconcile):
+    add_source(ORDERS, workflow_id="wf-elsewhere")
+    with start(ORDERS) as emulator:
+        lose(emulator, 2)
+        (found,) = reconcile(emulator)
+    assert (found.recovered_count, found.left_count) == (0, 0)
+
+
+def test_a_source_that_is_switched_off_is_not_read_back(add_source, start, reconcile):
+    add_source(ORDERS, is_enabled=False)
+    with start(ORDERS) as emulator:
+        lose(emulator, 2)
+        assert reconcile(emulator) == []
+
+
+@pytest.mark.parametrize("first_look", [LATER, NOW + timedelta(minutes=5)])
+def test_an_n8n_with_a_new_database_is_read_from_its_beginning(add_source, start, reconcile, first_look):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        for _ in range(3):
+            lose(emulator, 1)
+        assert reconcile(emulator, now=first_look)[0].recovered_count == 3
+    with start(ORDERS) as emulator:
+        lose(emulator, 1)
+        change_items(emulator, 1, lambda item: item.update(id="another"))
+        assert reconcile(emulator)[0].recovered_count == 1
+
+
+def test_a_wrong_key_is_told_and_never_shown(add_source, start, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        server = N8nServer(emulator.api_url, "a-wrong-key")
+        (found,) = reconcile_sources(connection, ask=lambda _: server, store=list, now=LATER)
+    ((kind, _, body),) = list_signals(connection)
+    assert kind == "n8n_unreachable"
+    assert "refuses the API key (401): unauthorized" in body
+    assert "a-wrong-key" not in found.error + body
+
+
+def test_a_burst_of_lost_events_is_stored_in_batches(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        lose(emulator, 1200)
+        assert reconcile(emulator)[0].recovered_count == 1200
+    assert count_inbox(connection) == {"reconcile": 1200}
+
+
+def test_an_emulated_n8n_lists_its_failures_as_the_real_one(start):
+    with start(ORDERS) as emulator:
+        lose(emulator, 1)
+        headers = {"X-N8N-API-KEY": emulator.api_key}
+        page = httpx.get(f"{emulator.api_url}/api/v1/executions?status=error", headers=headers).json()
+    assert page["nextCursor"] is None
+    assert page["data"][0]["startedAt"] == "2026-11-20T12:00:00.000Z"

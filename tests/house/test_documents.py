@@ -11,6 +11,8 @@ from steadfast import errors
 from steadfast.ga4.reports import REPORTS
 from steadfast.settings import PREFIX, Settings, variable_name
 from steadfast.warehouse.locations import HOME_VARIABLE
+from steadfast.webhooks.events import EVENTS
+from steadfast.webhooks.refusals import REFUSALS
 
 from .source_tree import ROOT, kept_files
 
@@ -56,6 +58,16 @@ def test_the_drawing_of_the_errors_is_the_tree_of_the_errors() -> None:
 def test_every_report_is_in_the_documents() -> None:
     text = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
     assert [name for name in REPORTS if not re.search(rf"`(?:facts\.)?(?:fact_)?{name}`", text)] == []
+
+
+def test_every_event_type_is_in_the_documents() -> None:
+    text = (ROOT / "docs" / "webhooks.md").read_text("utf-8")
+    assert [name for name, _ in EVENTS if not re.search(rf"\| `{name}` \|", text)] == []
+
+
+def test_every_answer_to_a_sender_is_in_the_documents() -> None:
+    text = (ROOT / "docs" / "webhooks.md").read_text("utf-8")
+    assert [code for code in REFUSALS if f"`{code}`" not in text] == []
 
 
 def make_targets_of(text: str) -> set[str]:

@@ -152,7 +152,7 @@ def _refuse_duplicate_keys(body: bytes) -> None:
 
 
 def parse_without_numbers(body: bytes, **hooks: Any) -> Any:
-    """Python's own parser, which takes halves of surrogate pairs; long numbers, which it refuses, are left aside."""
+    """Parse what msgspec refuses for half a surrogate pair; long numbers, which Python refuses, are left aside."""
     return json.loads(body.decode(), parse_int=_read_short, parse_constant=refuse_constant, **hooks)
 
 

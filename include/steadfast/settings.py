@@ -59,8 +59,9 @@ class Settings:
         is_secret=True,
     )
     webhook_url: str = _setting(
-        "address under which n8n reaches the receiver, for the settings that are printed",
-        "http://localhost:8081",
+        "address under which n8n reaches the receiver, for the settings that are printed; empty: that of "
+        "the receiver that `make up` started, or http://localhost:8081",
+        "",
     )
     n8n_urls: str = _setting(
         "addresses of the n8n servers that may be asked for lost events, separated by commas; empty: none", ""

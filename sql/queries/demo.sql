@@ -51,3 +51,27 @@ WHERE run.airflow_run_id = %(airflow_run_id)s
 GROUP BY item.state, item.error
 ORDER BY items DESC
 LIMIT 5;
+
+-- name: count_events
+-- How many webhook events are in the inbox, and how many of them n8n could not deliver itself.
+SELECT
+    count(*) AS received,
+    count(*) FILTER (WHERE origin = 'reconcile') AS recovered
+FROM landing.webhook_inbox;
+
+-- name: count_sales
+-- What a dashboard would show of the orders of one entity.
+SELECT
+    coalesce(sum(order_count), 0)::bigint AS orders,
+    coalesce(sum(revenue), 0) AS revenue,
+    coalesce(string_agg(DISTINCT currency, ', '), '') AS currencies
+FROM marts.orders
+WHERE entity = %(entity)s;
+
+-- name: count_dead_letters
+-- Events that could not be loaded, and why.
+SELECT
+    count(*) AS dead,
+    string_agg(DISTINCT reason, ', ') AS reasons
+FROM landing.dead_letter
+WHERE state = 'dead';

@@ -112,6 +112,8 @@ def late_run(
     state: str = "running", run_type: str = "scheduled", partition: str | None = "2026-11-22"
 ) -> dict:
     """The context of a deadline's callback."""
+    # Not NOW: the mail says how long ago, and a test may start minutes after its module was imported.
+    now = datetime.now(UTC)
     return {
         "dag_run": {
             "dag_id": "ga4_sync",
@@ -119,10 +121,10 @@ def late_run(
             "partition_key": partition,
             "run_type": run_type,
             "state": state,
-            "queued_at": (NOW - timedelta(minutes=16)).isoformat(),
+            "queued_at": (now - timedelta(minutes=16)).isoformat(),
             "run_after": "2026-11-23T02:00:00Z",
         },
-        "deadline": {"id": "d", "deadline_time": NOW - timedelta(minutes=5, seconds=30)},
+        "deadline": {"id": "d", "deadline_time": now - timedelta(minutes=5, seconds=30)},
     }
 
 
@@ -188,8 +190,9 @@ def test_what_could_not_be_mailed_is_mailed_by_the_next_run(database, warehouse,
 
 def test_a_late_run_is_mailed_once_with_what_is_missing(warehouse, sink):
     warehouse.plan("published", "planned", "parked", reason="")
-    on_deadline_missed(late_run())
-    on_deadline_missed(late_run())
+    run = late_run()
+    on_deadline_missed(run)
+    on_deadline_missed(run)
     (mail,) = sink.mails
     text = mail.get_content()
     assert mail["Subject"] == "[Steadfast] ga4_sync 2026-11-22 is late: 2 of 3 properties missing"

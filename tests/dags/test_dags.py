@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
+from steadfast.orchestration import webhook_tasks
 from steadfast.orchestration.retry import SteadfastRetryPolicy
+from steadfast.orchestration.run_stories import STORIES, find_story
 
 DAG_FILES = sorted((Path(__file__).parents[2] / "dags").glob("*.py"))
 HEAVY = ("pandas", "pandera", "pyarrow", "numpy", "grpc", "google.analytics")
@@ -92,6 +94,43 @@ def test_the_daily_sync_reports_even_if_a_shard_failed(dag_bag):
 def test_only_one_task_of_the_daily_sync_emits_the_asset(dag_bag):
     emitting = [task.task_id for task in dag_bag.dags["ga4_sync"].tasks if task.outlets]
     assert emitting == ["publish_asset"]
+
+
+def test_events_are_processed_every_few_minutes_and_never_by_two_runs_at_once(dag_bag):
+    dag = dag_bag.dags["webhook_ingest"]
+    assert dag.timetable.expression == "*/5 * * * *"
+    assert dag.max_active_runs == 1
+
+
+def test_a_failed_ingest_leaves_trying_again_to_the_next_run(dag_bag):
+    assert {task.retries for task in dag_bag.dags["webhook_ingest"].tasks} == {1}
+
+
+def test_the_ingest_reports_whatever_failed_before(dag_bag):
+    dag = dag_bag.dags["webhook_ingest"]
+    for name in ("reconcile", "publish_asset", "report"):
+        assert dag.task_dict[name].trigger_rule == "all_done"
+    assert [task.task_id for task in dag.leaves] == ["report"]
+
+
+def test_an_n8n_that_answers_slowly_holds_up_no_event(dag_bag):
+    tasks = dag_bag.dags["webhook_ingest"].task_dict
+    assert tasks["reconcile"].downstream_task_ids == {"report"}
+    assert tasks["publish_asset"].upstream_task_ids == {"process"}
+
+
+def test_only_one_task_of_the_ingest_emits_the_asset(dag_bag):
+    emitting = [task.task_id for task in dag_bag.dags["webhook_ingest"].tasks if task.outlets]
+    assert emitting == ["publish_asset"]
+
+
+def test_the_ingest_asks_its_own_tasks_whether_they_failed(dag_bag):
+    assert set(webhook_tasks.UPSTREAM) <= set(dag_bag.dags["webhook_ingest"].task_dict)
+
+
+def test_the_ingest_tells_of_its_runs_in_its_own_words(dag_bag):
+    assert set(STORIES) <= set(dag_bag.dags)
+    assert type(find_story("webhook_ingest")) is not type(find_story("ga4_sync"))
 
 
 @pytest.mark.parametrize(

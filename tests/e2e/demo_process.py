@@ -13,6 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from steadfast.demo.webhooks import read_control
 from steadfast.launch.airflow_api import AirflowApi
 
 STEADFAST = Path(sys.executable).parent / "steadfast"
@@ -20,6 +21,8 @@ READY = "Everything stays up"
 READY_SECONDS = 400
 RUN_SECONDS = 300
 END_SECONDS = 60
+# The demo is on this machine: a proxy of the environment must not be asked for it.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -81,10 +84,26 @@ class DemoProcess:
             [STEADFAST, *arguments], env=environment, capture_output=True, text=True, timeout=180, check=False
         )
 
-    def wait_for_end(self, run_id: str) -> str:
-        """Wait for a run of ga4_sync and return how it ended."""
-        wait_for(lambda: self.api.run_state("ga4_sync", run_id) in ("success", "failed"), RUN_SECONDS, run_id)
-        return self.api.run_state("ga4_sync", run_id)
+    def wait_for_end(self, run_id: str, dag_id: str = "ga4_sync") -> str:
+        """Wait for a run and return how it ended."""
+        wait_for(lambda: self.api.run_state(dag_id, run_id) in ("success", "failed"), RUN_SECONDS, run_id)
+        return self.api.run_state(dag_id, run_id)
+
+    def ask_n8n(self, path: str, body: dict) -> dict:
+        """Make the emulated n8n do something."""
+        control = read_control(self.state)
+        request = urllib.request.Request(control + path, json.dumps(body).encode(), method="POST")
+        with OPENER.open(request, timeout=120) as answer:
+            return json.load(answer)
+
+    def sent_in(self, execution: str) -> list[str]:
+        """The ids of the events that an execution of the emulated n8n had to send."""
+        port = json.loads((self.state / "n8n.json").read_text("ascii"))["api"]
+        key = (self.state / "n8n" / "n8n-api-key").read_text("ascii").strip()
+        url = f"http://127.0.0.1:{port}/api/v1/executions/{execution}?includeData=true"
+        with OPENER.open(urllib.request.Request(url, headers={"X-N8N-API-KEY": key}), timeout=30) as answer:
+            prepared = json.load(answer)["data"]["resultData"]["runData"]["Prepare events"]
+        return [item["json"]["id"] for item in prepared[0]["data"]["main"][0]]
 
     def break_property(self, property_id: int, kind: str) -> None:
         """Let the GA4 emulator fail for one property."""
@@ -102,7 +121,7 @@ class DemoProcess:
         port = json.loads((self.state / "emulator.json").read_text("ascii"))["control"]
         content = json.dumps(body).encode() if body else None
         request = urllib.request.Request(f"http://127.0.0.1:{port}/faults", content, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10):
+        with OPENER.open(request, timeout=10):
             pass
 
 
@@ -129,7 +148,12 @@ def wait_for(is_done, seconds: float, what: str) -> None:
 
 def find_processes(state: Path) -> list[str]:
     """The command lines of the processes whose arguments or environment name the state directory."""
-    found = []
+    return list(list_processes(state).values())
+
+
+def list_processes(state: Path) -> dict[int, str]:
+    """The same, by the number of the process."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes()
@@ -137,5 +161,5 @@ def find_processes(state: Path) -> list[str]:
         except OSError:
             continue
         if command and int(entry.name) != os.getpid() and bytes(state) in known:
-            found.append(command.replace(b"\0", b" ").decode())
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode()
     return found

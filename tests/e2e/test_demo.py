@@ -1,11 +1,17 @@
-"""The demo as a stranger meets it: first run, marts, the page in a browser, a backfill, a fault, the end.
+"""The demo as a stranger meets it: first runs, marts, events, the page in a browser, a backfill, faults.
 
 The tests share one running demo and go from looking to breaking; the last one ends it.
 """
 
+import json
+import os
 import re
+import shlex
 import signal
 import subprocess
+import urllib.error
+import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -15,19 +21,44 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from steadfast.cli.warehouse_url import find_running
+from steadfast.demo.first_events import FIRST_COUNT, LOST_COUNT
+from steadfast.demo.webhooks import SENDERS
 from steadfast.warehouse.connect import connect
 
-from .demo_process import RUN_SECONDS, DemoProcess, find_processes, start_demo, wait_for
+from .demo_process import (
+    END_SECONDS,
+    OPENER,
+    RUN_SECONDS,
+    DemoProcess,
+    find_processes,
+    list_processes,
+    start_demo,
+    wait_for,
+)
 
 PROPERTIES = 28
 AGRICULTURE, COMMERCE = 395461442, 395253935
 DAYS = 3
+INGEST, SHOP = "webhook_ingest", "agriculture/shop"
+LOST = 7
+COUNT_EVENTS = "SELECT count(*) FROM landing.webhook_inbox WHERE origin = %s"
+DEAD_LETTERS = "SELECT inbox_id FROM landing.dead_letter WHERE state = 'dead'"
 UI_TIMEOUT_MS = 120_000
 
 
 def rows_of(demo: DemoProcess, query: str, *values) -> list[tuple]:
     with connect(find_running(demo.state)) as connection:
         return connection.execute(query, values).fetchall()
+
+
+def orders_of_the_shown_entity(demo: DemoProcess) -> int:
+    with psycopg.connect(**demo.reader, autocommit=True) as connection:
+        return connection.execute("SELECT sum(order_count) FROM marts.orders").fetchone()[0]
+
+
+def ingest(demo: DemoProcess) -> None:
+    """Let webhook_ingest run once more, from now on."""
+    assert demo.wait_for_end(demo.api.trigger(INGEST), INGEST) == "success"
 
 
 def states_of(demo: DemoProcess, run_id: str) -> dict[int, set[str]]:
@@ -85,6 +116,69 @@ def test_an_entity_s_login_sees_no_other_entity_whatever_it_sets(demo):
         assert found == [("agriculture",)]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SET ROLE steadfast_pipeline")
+
+
+def test_the_first_events_were_received_and_ingested(demo):
+    received = int(re.search(r"events +│ ([\d,]+) received", demo.printed)[1].replace(",", ""))
+    assert received >= FIRST_COUNT * len(SENDERS) + LOST_COUNT
+    assert [run["state"] for run in demo.api.list_runs(INGEST) if run["run_type"] == "manual"] == ["success"]
+    assert "failed" not in {run["state"] for run in demo.api.list_runs(INGEST)}
+
+
+def test_events_go_on_arriving_and_the_marts_grow(demo):
+    before = orders_of_the_shown_entity(demo)
+    received = rows_of(demo, COUNT_EVENTS, "http")
+    # More than one order is among so many.
+    demo.ask_n8n("/send", {"source": SHOP, "count": 20})
+    ingest(demo)
+    assert orders_of_the_shown_entity(demo) > before
+    posted = rows_of(demo, COUNT_EVENTS, "http")
+    wait_for(
+        lambda: rows_of(demo, COUNT_EVENTS, "http") > posted > received, 60, "an event that n8n sends itself"
+    )
+
+
+def test_events_that_n8n_could_not_send_are_read_back_and_no_others(demo):
+    before = rows_of(demo, COUNT_EVENTS, "reconcile")[0][0]
+    lost = demo.ask_n8n("/lose", {"source": SHOP, "count": LOST})
+    assert lost["status"] == "error"
+    ingest(demo)
+    query = "SELECT event_id, origin FROM landing.webhook_inbox WHERE event_id = ANY(%s)"
+    ids = demo.sent_in(lost["execution"])
+    assert sorted(rows_of(demo, query, ids)) == sorted((event_id, "reconcile") for event_id in ids)
+    assert rows_of(demo, COUNT_EVENTS, "reconcile")[0][0] == before + LOST
+
+
+def test_the_printed_line_mends_the_dead_letters(demo):
+    dead = [inbox_id for (inbox_id,) in rows_of(demo, DEAD_LETTERS)]
+    assert dead
+    line = re.search(r"^ +STEADFAST_STATE=\S+ \S+steadfast (webhook replay .*)$", demo.printed, re.MULTILINE)[
+        1
+    ]
+    mended = demo.run(*shlex.split(line))
+    assert mended.returncode == 0, mended.stderr
+    ingest(demo)
+    query = "SELECT DISTINCT state FROM landing.dead_letter WHERE inbox_id = ANY(%s)"
+    assert rows_of(demo, query, dead) == [("resolved",)]
+    applied = demo.run("webhook", "search", "--inbox-id", str(dead[0]), "--json")
+    assert json.loads(applied.stdout)[0]["state"] == "resolved"
+
+
+def test_a_source_that_is_added_in_another_terminal_may_send_at_once(demo):
+    added = demo.run("source", "add", "agriculture", "till", "--name", "Till", "--auth", "token")
+    assert added.returncode == 0, added.stderr
+    (url,) = re.findall(r"URL +(http://localhost:\d+/v1/in/agriculture/till)", added.stderr)
+    body = {"type": "custom", "timestamp": datetime.now(UTC).isoformat(), "data": {"name": "opened"}}
+    headers = {"Authorization": f"Bearer {added.stdout.strip()}", "webhook-id": "till-1"}
+    headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+
+    def is_accepted() -> bool:
+        with suppress(urllib.error.HTTPError), OPENER.open(request, timeout=30) as answer:
+            return answer.status == 202
+        return False
+
+    wait_for(is_accepted, 30, "the new source")
 
 
 def test_a_second_demo_on_the_same_state_is_refused(demo):
@@ -152,8 +246,13 @@ def test_one_property_without_access_turns_the_run_red_and_nothing_else(demo):
     assert "published" not in states.pop(COMMERCE)
     assert len(states) == PROPERTIES - 1
     assert set().union(*states.values()) == {"published"}
-    wait_for(lambda: set(mails.glob("*.eml")) - before, 60, "the mail about the failed run")
-    (mail,) = set(mails.glob("*.eml")) - before
+
+    def about_the_run() -> set[Path]:
+        # Dead letters are mailed about as well.
+        return set(mails.glob("*ga4-sync*.eml")) - before
+
+    wait_for(about_the_run, 60, "the mail about the failed run")
+    (mail,) = about_the_run()
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
     assert "ga4_sync" in message["Subject"]
     assert str(COMMERCE) in message.get_content()
@@ -187,4 +286,15 @@ def test_after_a_kill_the_next_start_works_on_the_same_state(scratch):
     again = start_demo(state)
     again.wait_for("28 entities with a GA4 property each, 0 of them new")
     assert again.interrupt() == 130
+    assert find_processes(state) == []
+
+
+def test_a_receiver_that_is_killed_ends_the_demo_and_is_named(scratch):
+    state = scratch / "killed"
+    demo = start_demo(state)
+    demo.wait_for("The webhook receiver listens")
+    (receiver,) = [pid for pid, line in list_processes(state).items() if "steadfast receive" in line]
+    os.kill(receiver, signal.SIGKILL)
+    assert demo.process.wait(END_SECONDS) == 1
+    assert "receiver ended with -9" in demo.printed
     assert find_processes(state) == []

@@ -14,33 +14,41 @@ from rich.console import Console
 
 from steadfast.cli.terminal import current_time
 from steadfast.errors import ConfigError
+from steadfast.launch.receiver import DEFAULT_PORT
 from steadfast.settings import load_settings
 
 StateOption = Annotated[Path | None, typer.Option("--state", help="Directory for everything it keeps.")]
 PortOption = Annotated[int, typer.Option("--port", help="Port of Airflow's page; a free one if it is taken.")]
+ReceiverPortOption = Annotated[
+    int, typer.Option("--receiver-port", help="Port of the webhook receiver; a free one if it is taken.")
+]
 
 
 def run_demo(
     once: Annotated[bool, typer.Option("--once", help="Exit after the summary, do not stay up.")] = False,
     state: StateOption = None,
     port: PortOption = 8080,
+    receiver_port: ReceiverPortOption = DEFAULT_PORT,
 ) -> None:
-    """Run Steadfast over a real sample: PostgreSQL, a GA4 emulator, Airflow and the first sync."""
+    """Run Steadfast over a real sample: PostgreSQL, emulators of GA4 and n8n, Airflow, and the first runs."""
     from steadfast.demo.scenario import run_demo as run_scenario
 
-    options, steps = _prepare(state, port, "demo")
+    options, steps = _prepare(state, port, receiver_port, "demo")
     with _stopping_on_signals():
         run_scenario(options, steps, is_once=once)
 
 
-def run_installation(state: StateOption = None, port: PortOption = 8080) -> None:
-    """Run Steadfast for real: Airflow beside the PostgreSQL of the settings, or an embedded one."""
+def run_installation(
+    state: StateOption = None, port: PortOption = 8080, receiver_port: ReceiverPortOption = DEFAULT_PORT
+) -> None:
+    """Run Steadfast for real: Airflow and the webhook receiver beside your PostgreSQL, or an embedded one."""
     from steadfast.launch.airflow_env import ADMIN
     from steadfast.launch.stack import no_sources, open_stack, stay_up
 
-    options, steps = _prepare(state, port, "")
+    options, steps = _prepare(state, port, receiver_port, "")
     with _stopping_on_signals(), open_stack(options, steps, no_sources) as stack:
         steps.say(f"\nAirflow      {stack.place.url}   user {ADMIN}   password {stack.place.password}")
+        steps.say(f"Webhooks     {stack.webhook_url}/v1/in/ENTITY/SOURCE")
         steps.say("Next         .venv/bin/steadfast entity add --help")
         stay_up(stack, steps)
 
@@ -71,7 +79,7 @@ def register(app: typer.Typer) -> None:
     )
 
 
-def _prepare(state: Path | None, port: int, subdirectory: str) -> tuple[Any, Any]:
+def _prepare(state: Path | None, port: int, receiver_port: int, subdirectory: str) -> tuple[Any, Any]:
     from steadfast.launch.stack import LaunchOptions
     from steadfast.launch.steps import Steps
 
@@ -83,7 +91,8 @@ def _prepare(state: Path | None, port: int, subdirectory: str) -> tuple[Any, Any
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120
-    return LaunchOptions(directory, port, settings, os.environ, current_time), Steps(console)
+    options = LaunchOptions(directory, port, settings, os.environ, current_time, receiver_port)
+    return options, Steps(console)
 
 
 @contextmanager

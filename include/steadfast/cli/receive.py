@@ -13,13 +13,13 @@ from steadfast.cli.warehouse_url import owner_url
 from steadfast.entities.sealing import Sealer, read_sealing_keys
 from steadfast.launch.databases import change_url, role_passwords
 from steadfast.launch.processes import end_with_parent
+from steadfast.launch.receiver import DEFAULT_PORT
 from steadfast.settings import Settings, load_settings
 from steadfast.warehouse.bootstrap import RECEIVER
 from steadfast.webhooks.receiver import Receiver
 from steadfast.webhooks.service import ReceiverService
 
 FACTORY = "steadfast.cli.receive:make_receiver"
-DEFAULT_PORT = 8081
 
 
 def run_receiver(

@@ -20,6 +20,7 @@ from steadfast.entities.businesses import list_entities
 from steadfast.entities.n8n_settings import describe_n8n_settings, source_url
 from steadfast.entities.records import WebhookSource
 from steadfast.entities.sealing import Sealer, read_sealing_keys
+from steadfast.launch.receiver import find_receiver
 from steadfast.settings import load_settings
 
 app = typer.Typer(
@@ -260,7 +261,8 @@ def _open_sealer() -> Sealer:
 
 
 def _url(entity: str, source: WebhookSource) -> str:
-    return source_url(load_settings().webhook_url, entity, source.slug)
+    settings = load_settings()
+    return source_url(settings.webhook_url or find_receiver(settings.state), entity, source.slug)
 
 
 def _key_state(key: webhook_keys.KeyUse, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What the demo has for an outside world: the GA4 emulator, a mail sink and the entities of the sample."""
+"""What the demo has for an outside world: emulators of GA4 and n8n, a mail sink, the sample's entities."""
 
 import json
 import sys
@@ -7,28 +7,25 @@ from typing import Any
 from psycopg import Connection
 
 from steadfast.demo.ga4.sample import list_properties
+from steadfast.demo.webhooks import ACTOR, start_n8n
 from steadfast.entities.businesses import add_entity
 from steadfast.entities.properties import add_property
 from steadfast.ga4.client import ClientConfig, open_client
-from steadfast.launch.databases import OpenDatabases
-from steadfast.launch.processes import Children
-from steadfast.launch.stack import LaunchOptions, Sources
+from steadfast.launch.stack import Groundwork, LaunchOptions, Sources
 from steadfast.launch.steps import Steps
 from steadfast.warehouse.connect import connect, translate_errors
 from steadfast.warehouse.queries import load_queries
 from steadfast.warehouse.secret_files import write_private
 
-ACTOR = "demo"
 CONNECTION_ID = "steadfast_ga4"
-MAIL_TO = "ops@demo.example"
+MAIL = {"STEADFAST_MAIL_TO": "ops@demo.example", "STEADFAST_MAIL_FROM": "steadfast@demo.example"}
 EMULATOR_FILE = "emulator.json"
 """The ports of the running emulator, in the state directory."""
 
 
-def start_demo_sources(
-    options: LaunchOptions, children: Children, opened: OpenDatabases, steps: Steps
-) -> Sources:
-    """Start the emulators and register the sample's properties; tasks get connections to both."""
+def start_demo_sources(ground: Groundwork, steps: Steps) -> Sources:
+    """Start the emulators and register what they send; tasks get connections to all of it."""
+    options, children = ground.options, ground.children
     with steps.step("Starting the GA4 emulator and the mail sink") as step:
         command = [sys.executable, "-m", "steadfast.demo.ga4", "--state", str(options.state / "emulator")]
         ga4 = children.start_announcing("ga4-emulator", command, options.environ)
@@ -39,21 +36,23 @@ def start_demo_sources(
         step.result = f"GA4 emulator with {ga4['properties']} properties, mail sink in {mails}"
     target = f"127.0.0.1:{ga4['grpc']}"
     with steps.step("Adding the entities and properties of the sample") as step:
-        with translate_errors(), connect(opened.databases.owner_url) as connection:
+        with translate_errors(), connect(ground.opened.databases.owner_url) as connection:
             added = add_sample(connection, target, options)
         step.result = f"{len(list_properties())} entities with a GA4 property each, {added} of them new"
-    return Sources(
-        {
-            CONNECTION_ID: {"conn_type": "generic", "extra": {"endpoint": target, "is_plaintext": True}},
-            "steadfast_smtp": {
-                "conn_type": "smtp",
-                "host": "127.0.0.1",
-                "port": mail["smtp"],
-                "extra": {"disable_ssl": True, "disable_tls": True},
-            },
+    n8n = start_n8n(ground, steps)
+    return Sources({**_connections(target, mail["smtp"]), **n8n.connections}, {**MAIL, **n8n.environment})
+
+
+def _connections(ga4: str, smtp_port: int) -> dict[str, dict[str, Any]]:
+    return {
+        CONNECTION_ID: {"conn_type": "generic", "extra": {"endpoint": ga4, "is_plaintext": True}},
+        "steadfast_smtp": {
+            "conn_type": "smtp",
+            "host": "127.0.0.1",
+            "port": smtp_port,
+            "extra": {"disable_ssl": True, "disable_tls": True},
         },
-        {"STEADFAST_MAIL_TO": MAIL_TO, "STEADFAST_MAIL_FROM": "steadfast@demo.example"},
-    )
+    }
 
 
 def add_sample(connection: Connection[Any], target: str, options: LaunchOptions) -> int:

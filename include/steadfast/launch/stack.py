@@ -1,4 +1,4 @@
-"""Brings an installation up, step by step, and takes it down in order: lock, databases, Airflow.
+"""Brings an installation up, step by step, and takes it down in order: lock, databases, receiver, Airflow.
 
 What differs between `up` and the demo is its sources: a function that may start programs and returns
 the connections and settings that Airflow's tasks get.
@@ -29,6 +29,12 @@ from steadfast.launch.leftovers import end_leftovers, record_sessions
 from steadfast.launch.lock import hold_launch_lock
 from steadfast.launch.ports import choose_port
 from steadfast.launch.processes import Child, Children
+from steadfast.launch.receiver import (
+    DEFAULT_PORT,
+    announce_receiver,
+    receiver_environment,
+    start_receiver,
+)
 from steadfast.launch.state_directory import make_state
 from steadfast.launch.steps import Steps
 from steadfast.settings import Settings
@@ -66,6 +72,17 @@ class LaunchOptions:
     settings: Settings
     environ: Mapping[str, str] = field(repr=False)
     clock: Callable[[], datetime]
+    receiver_port: int = DEFAULT_PORT
+
+
+@dataclass(frozen=True)
+class Groundwork:
+    """What runs before Airflow: a migrated warehouse and the receiver in front of it."""
+
+    options: LaunchOptions
+    children: Children
+    opened: OpenDatabases
+    webhook_url: str
 
 
 @dataclass(frozen=True)
@@ -77,12 +94,13 @@ class Stack:
     opened: OpenDatabases
     place: AirflowPlace
     api: AirflowApi
+    webhook_url: str
 
 
-PrepareSources = Callable[[LaunchOptions, Children, OpenDatabases, Steps], Sources]
+PrepareSources = Callable[[Groundwork, Steps], Sources]
 
 
-def no_sources(options: LaunchOptions, children: Children, opened: OpenDatabases, steps: Steps) -> Sources:
+def no_sources(ground: Groundwork, steps: Steps) -> Sources:
     """Connections come from the user's own environment, Airflow's page or a secrets backend."""
     return Sources()
 
@@ -139,14 +157,15 @@ def _start(
     # Both migrations at once: Airflow's takes seconds of mere imports.
     migration = children.start("airflow-migrate", _airflow(["db", "migrate"]), first)
     _migrate_warehouse(options, opened, steps)
-    sources = prepare_sources(options, children, opened, steps)
+    webhook_url = _start_receiver(options, children, opened, place, steps)
+    sources = prepare_sources(Groundwork(options, children, opened, webhook_url), steps)
     _await_migration(children, migration, steps)
     environment = {**airflow_environment(place, sources.connections, options.environ), **sources.environment}
     write_passwords(place)
     keep_environment(options.state, environment, options.environ)
     api = AirflowApi(place.url, ADMIN, place.password)
     _start_airflow(options, children, environment, api, steps)
-    return Stack(options, children, opened, place, api)
+    return Stack(options, children, opened, place, api, webhook_url)
 
 
 def _start_airflow(
@@ -186,6 +205,22 @@ def _migrate_warehouse(options: LaunchOptions, opened: OpenDatabases, steps: Ste
             today=today,
         )
         step.result = f"Warehouse migrated, {len(reports) + len(EVENT_TABLES)} fact tables"
+
+
+def _start_receiver(
+    options: LaunchOptions, children: Children, opened: OpenDatabases, place: AirflowPlace, steps: Steps
+) -> str:
+    # Airflow's own port is chosen by now, but nobody listens there yet.
+    wanted = options.receiver_port
+    port = choose_port(None if wanted == place.port else wanted)
+    if port != wanted:
+        steps.say(f"[yellow]![/yellow] Port {wanted} is taken; the receiver will be on port {port}.")
+    with steps.step("Starting the webhook receiver") as step:
+        url = opened.databases.receiver_url
+        environment = receiver_environment(place.state, options.settings, url, options.environ)
+        webhook_url = announce_receiver(place.state, start_receiver(children, port, environment))
+        step.result = f"The webhook receiver listens at {webhook_url}"
+    return webhook_url
 
 
 def _await_migration(children: Children, migration: Child, steps: Steps) -> None:

@@ -7,26 +7,19 @@ make one mail of it. A warehouse that is down is itself a reason to mail, then w
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
 from steadfast.alerts.mail import deliver_signals, parse_recipients, send_signal
-from steadfast.alerts.run_messages import (
-    RunIdentity,
-    describe_delay,
-    describe_failure,
-    describe_outage,
-    failure_key,
-    identify_run,
-)
-from steadfast.alerts.run_state import RunState, read_run_state
+from steadfast.alerts.run_messages import RunIdentity, identify_run
 from steadfast.alerts.signals import Signal, is_recorded, record_signal
 from steadfast.errors import SteadfastError
 from steadfast.orchestration.connections import mail_server, warehouse_url
+from steadfast.orchestration.run_stories import Lateness, find_story
+from steadfast.orchestration.told_alarms import forget_told, is_first_told
 from steadfast.settings import Settings, load_settings
 from steadfast.warehouse.connect import connect
 
@@ -39,12 +32,12 @@ def tell_of_failure(context: Mapping[str, Any]) -> None:
     dag_run = context.get("dag_run")
     key, run_after = getattr(dag_run, "partition_key", None), getattr(dag_run, "run_after", None)
     run = _identify(settings, context["dag"].dag_id, str(context["run_id"]), key, run_after)
+    story = find_story(run.dag_id)
 
     def describe(connection: Connection) -> Signal:
-        named, state = _read_state(connection, run)
-        return describe_failure(named, state, str(context.get("reason") or ""))
+        return story.tell_failure(connection, run, str(context.get("reason") or ""), now)
 
-    _alarm(settings, now, describe, lambda trouble: describe_outage(run, "the run failed", trouble))
+    _alarm(settings, now, describe, lambda trouble: story.tell_outage(run, "the run failed", trouble, now))
 
 
 def tell_of_delay(context: Mapping[str, Any]) -> None:
@@ -53,20 +46,21 @@ def tell_of_delay(context: Mapping[str, Any]) -> None:
     dag_run = context["dag_run"]
     key, run_after = dag_run.get("partition_key"), _read_moment(dag_run.get("run_after"))
     run = _identify(settings, dag_run["dag_id"], dag_run["dag_run_id"], key, run_after)
+    story = find_story(run.dag_id)
     if is_no_delay(dag_run):
         log.info("%s missed its deadline, which is no news", run.title)
         return
 
     def describe(connection: Connection) -> Signal | None:
         if dag_run.get("state") == "failed" and is_recorded(
-            connection, failure_key(run.dag_id, run.airflow_run_id)
+            connection, story.tell_failure(connection, run, "", now).dedup_key
         ):
             return None
         deadline = _read_moment(context["deadline"]["deadline_time"]) or now
-        named, state = _read_state(connection, run)
-        return describe_delay(named, state, deadline, _read_moment(dag_run.get("queued_at")), now)
+        lateness = Lateness(deadline, _read_moment(dag_run.get("queued_at")))
+        return story.tell_delay(connection, run, lateness, now)
 
-    _alarm(settings, now, describe, lambda trouble: describe_outage(run, "the run is late", trouble))
+    _alarm(settings, now, describe, lambda trouble: story.tell_outage(run, "the run is late", trouble, now))
 
 
 def is_no_delay(dag_run: Mapping[str, Any]) -> bool:
@@ -115,22 +109,20 @@ def _deliver(settings: Settings, connection: Connection, now: datetime) -> None:
 def _mail_unrecorded(settings: Settings, signal: Signal, now: datetime) -> None:
     log.warning("%s", signal.subject)
     recipients = parse_recipients(settings.mail_to)
-    if recipients:
+    if not recipients or not is_first_told(settings.state, signal.dedup_key, now):
+        return
+    try:
         send_signal(mail_server(), signal, settings.mail_from, recipients, now)
+    except SteadfastError:
+        forget_told(settings.state, signal.dedup_key)
+        raise
 
 
 def _identify(
     settings: Settings, dag_id: str, airflow_run_id: str, key: str | None, run_after: datetime | None
 ) -> RunIdentity:
-    day_before = str(run_after.date() - timedelta(days=1)) if run_after else airflow_run_id
-    return identify_run(settings.base_url, dag_id, airflow_run_id, key or day_before)
-
-
-def _read_state(connection: Connection, run: RunIdentity) -> tuple[RunIdentity, RunState | None]:
-    state = read_run_state(connection, run.dag_id, run.airflow_run_id)
-    if state is None or state.partition_on is None:
-        return run, state
-    return replace(run, partition=str(state.partition_on)), state
+    name = key or (find_story(dag_id).name_run(run_after) if run_after else airflow_run_id)
+    return identify_run(settings.base_url, dag_id, airflow_run_id, name)
 
 
 def _read_moment(value: Any) -> datetime | None:

@@ -181,6 +181,17 @@ def test_every_event_keeps_its_contract_and_orders_know_their_lead(start, receiv
     assert len(leads) == kinds["lead"]["keys"]
 
 
+def test_a_workflow_with_a_mistake_breaks_the_contract_of_some_amounts_and_of_nothing_else(start, receiver):
+    with start(mistakes=0.1) as emulator:
+        tell(emulator, "send", source=NAME, count=200)
+    bodies = [json.loads(body) for _, body in receiver.received]
+    wrong = [body for body in bodies if body["data"].get("currency") == "US$"]
+    assert 0 < len(wrong) < 40
+    judges = {kind: Draft202012Validator(event.json_schema()) for (kind, _), event in EVENTS.items()}
+    refused = [body for body in bodies if not judges[body["type"]].is_valid(body)]
+    assert refused == wrong
+
+
 def test_the_same_seed_makes_the_same_events(start, receiver, tmp_path):
     with start() as emulator:
         tell(emulator, "send", source=NAME, count=30)

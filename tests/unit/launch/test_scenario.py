@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from steadfast.demo.scenario import Reading
+from steadfast.demo.summary import Reading
 
 
 def test_the_psql_line_keeps_the_password_out_of_the_arguments():

@@ -18,7 +18,7 @@ from google.protobuf.json_format import MessageToDict
 from steadfast.demo.ga4.faults import Fault
 from steadfast.demo.ga4.service import Service
 from steadfast.demo.ga4.state import State
-from steadfast.demo.ga4.web import JsonHandler
+from steadfast.demo.web import JsonHandler
 
 _FAULT_FIELDS = frozenset(field.name for field in fields(Fault))
 _PROPERTY_FIELDS = frozenset({"time_zone", "currency"})

@@ -18,8 +18,8 @@ from steadfast.demo.ga4.serve_http import ApiHandler
 from steadfast.demo.ga4.service import RequestRecord, Service
 from steadfast.demo.ga4.state import State, open_state
 from steadfast.demo.ga4.tokens import TokenBook
-from steadfast.demo.ga4.web import LoopbackServer, start_http
 from steadfast.demo.ga4.world import World
+from steadfast.demo.web import LoopbackServer, start_http
 
 
 def read_clock() -> datetime:

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from steadfast.demo.chance import draw_fraction
 from steadfast.demo.ga4 import messages
-from steadfast.demo.ga4.chance import draw_fraction
 from steadfast.demo.ga4.encode import Row
 
 REFUSALS: dict[str, messages.ApiError] = {

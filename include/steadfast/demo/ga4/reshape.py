@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 
-from steadfast.demo.ga4.chance import draw_fraction
+from steadfast.demo.chance import draw_fraction
 from steadfast.demo.ga4.days import CALENDAR
 from steadfast.demo.ga4.encode import Row
 from steadfast.demo.ga4.fields import METRICS

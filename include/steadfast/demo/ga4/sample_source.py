@@ -5,7 +5,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from steadfast.demo.ga4.chance import draw_fraction, draw_fractions
+from steadfast.demo.chance import draw_fraction
+from steadfast.demo.ga4.chance import draw_fractions
 from steadfast.demo.ga4.days import CALENDAR, SETTLED_HOURS, Moment
 from steadfast.demo.ga4.encode import NO_ROWS, Encoded, Integers, encode_columns, encode_dimension
 from steadfast.demo.ga4.fields import DIMENSIONS, METRICS

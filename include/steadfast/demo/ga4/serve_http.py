@@ -27,7 +27,7 @@ from steadfast.demo.ga4.messages import (
 from steadfast.demo.ga4.report import Report
 from steadfast.demo.ga4.service import Call, Service
 from steadfast.demo.ga4.tokens import TokenBook, TokenRefused
-from steadfast.demo.ga4.web import JsonHandler
+from steadfast.demo.web import JsonHandler
 
 _METHOD = re.compile(r"/v1beta/(properties/[^/:]+):(runReport|batchRunReports|checkCompatibility)")
 _METADATA = re.compile(r"/v1beta/(properties/[^/:]+/metadata)")

@@ -11,7 +11,8 @@ from itertools import product
 
 import numpy as np
 
-from steadfast.demo.ga4.chance import Floats, draw_fraction, draw_fractions, hash_words
+from steadfast.demo.chance import draw_fraction, hash_words
+from steadfast.demo.ga4.chance import Floats, draw_fractions
 from steadfast.demo.ga4.encode import encode_dimension
 from steadfast.demo.ga4.fields import DIMENSIONS
 from steadfast.demo.ga4.sample import list_properties, read_traffic_sources, sum_marginal

@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from steadfast.demo.ga4.chance import hash_words
+from steadfast.demo.chance import hash_words
 from steadfast.demo.ga4.days import CALENDAR, Moment
 from steadfast.demo.ga4.encode import (
     DATE_HOLE,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steadfast.demo.ga4.chance import Floats, apportion, draw_fraction, hash_words
+from steadfast.demo.chance import draw_fraction, hash_words
+from steadfast.demo.ga4.chance import Floats, apportion
 from steadfast.demo.ga4.days import SETTLED_HOURS
 from steadfast.demo.ga4.encode import Integers
 from steadfast.demo.ga4.fields import METRICS

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import resource
 import signal
 import sys
@@ -9,9 +10,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadfast.demo.ga4.__main__ import follow_parent
 from steadfast.demo.n8n.emulator import EmulatorOptions, start_emulator
 from steadfast.demo.n8n.targets import read_targets
+from steadfast.launch.processes import end_with_parent
 
 
 def parse_arguments(arguments: Sequence[str]) -> EmulatorOptions:
@@ -34,7 +35,7 @@ def parse_arguments(arguments: Sequence[str]) -> EmulatorOptions:
 def main() -> None:
     """Start, tell where, wait for the end."""
     options = parse_arguments(sys.argv[1:])
-    follow_parent()
+    end_with_parent(os.getppid())
     # A burst of 1000 events is 1000 connections at once.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -13,8 +13,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from steadfast.demo.ga4.web import JsonHandler
 from steadfast.demo.n8n.executions import Executions
+from steadfast.demo.web import JsonHandler
 
 BASE = "/api/v1/executions"
 STATUSES = ("canceled", "error", "running", "success", "waiting")

@@ -15,8 +15,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from steadfast.demo.ga4.web import JsonHandler
 from steadfast.demo.n8n.engine import Engine
+from steadfast.demo.web import JsonHandler
 
 MOST_EVENTS = 10_000
 

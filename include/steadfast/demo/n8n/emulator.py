@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from steadfast.demo.ga4.web import LoopbackServer, start_http
 from steadfast.demo.n8n.api import ApiHandler
 from steadfast.demo.n8n.control import ControlHandler
 from steadfast.demo.n8n.engine import Engine, build_engine
 from steadfast.demo.n8n.executions import open_executions
 from steadfast.demo.n8n.targets import Target
+from steadfast.demo.web import LoopbackServer, start_http
 from steadfast.warehouse.secret_files import keep_secret
 
 KEY_FILE = "n8n-api-key"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from steadfast.demo.ga4.chance import draw_fraction, hash_words
+from steadfast.demo.chance import draw_fraction, hash_words
 
 KINDS = (
     "lead",

@@ -1,0 +1,212 @@
+"""What the tasks of `webhook_ingest` do: Airflow's context in, the core's outcome back in Airflow's words.
+
+Heavy imports are inside the functions: the DAG file imports this module whenever it is parsed.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from airflow.sdk.exceptions import AirflowSkipException
+
+from steadfast.errors import PermanentError, SteadfastError, WarehouseBusy
+from steadfast.orchestration.assets import FACTS_WEBHOOKS
+from steadfast.orchestration.connections import n8n_server, warehouse_url
+from steadfast.orchestration.windows import run_kind
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from steadfast.webhooks.outcome import Due, IngestSummary
+    from steadfast.webhooks.process import Processed
+
+log = logging.getLogger(__name__)
+
+EVENTS_FOR_TWO = 50_000
+"""One worker applies so many in a second or two; a second one for less would cost more than it brings."""
+MOST_SHARDS = 2
+"""Half of what the executor runs at once, so that a flood of events leaves room for other DAGs."""
+PROCESS_SECONDS = 240
+"""A run is over before its deadline; what is left is due in the next one."""
+RECONCILE_SECONDS = 120
+UPSTREAM = ["claim", "process"]
+
+
+def every(minutes: int) -> str:
+    """The schedule of a DAG that runs every few minutes, as cron says it."""
+    return f"*/{minutes} * * * *"
+
+
+def claim_shards(context: Any) -> list[dict[str, int]]:
+    """Put what waits into chunks; one entry for each task that will share the work, none if nothing waits."""
+    from steadfast.webhooks.outcome import count_due
+    from steadfast.webhooks.plan import open_run, plan_chunks
+
+    dag_run, now = context["dag_run"], datetime.now(UTC)
+    with _open_warehouse() as connection:
+        run_id = open_run(connection, dag_run.dag_id, dag_run.run_id, run_kind(dag_run), now)
+        planned = plan_chunks(connection, run_id=run_id, now=now)
+        due = count_due(connection, now)
+    log.info("Run %s: %s; due: %s", run_id, planned, due)
+    return [{"run_id": run_id, "shard": shard} for shard in range(count_shards(due))]
+
+
+def count_shards(due: "Due") -> int:
+    """How many tasks share the chunks that are due."""
+    if due.event_count < EVENTS_FOR_TWO:
+        return min(due.chunk_count, 1)
+    return min(due.chunk_count, MOST_SHARDS)
+
+
+def process_shard(run_id: int, shard: int) -> dict[str, int]:
+    """Apply chunks until none is due or the time is over; raise if one could not be applied."""
+    from steadfast.warehouse.connect import connect
+    from steadfast.webhooks.process import process_chunks
+
+    url = warehouse_url()
+    processed = process_chunks(
+        lambda: connect(url, autocommit=True, application=f"steadfast ingest {shard}"),
+        run_id=run_id,
+        clock=lambda: datetime.now(UTC),
+        is_time_over=_time_limit(PROCESS_SECONDS),
+    )
+    for failure in processed.failures:
+        log.warning("%s", failure)
+    raise_if_chunks_failed(processed)
+    return {
+        "chunks": processed.chunk_count,
+        "applied": processed.applied_count,
+        "dead": processed.dead_count,
+    }
+
+
+def raise_if_chunks_failed(processed: "Processed") -> None:
+    """Chunks that were applied stay so; a retry finds those that failed, if they are due again by then."""
+    if processed.failures:
+        raise WarehouseBusy(f"{len(processed.failures)} chunks were not applied. {processed.failures[0]}")
+
+
+def reconcile_with_n8n() -> dict[str, int]:
+    """Read back what n8n could not deliver. A failure of it is a signal and never fails the run."""
+    from steadfast.webhooks.reconcile import list_sources, reconcile_sources
+
+    url, now = warehouse_url(), datetime.now(UTC)
+    with _open_warehouse() as connection:
+        if next(iter(list_sources(connection)), None) is None:
+            raise AirflowSkipException("No source names an n8n.")
+        try:
+            found = reconcile_sources(
+                connection,
+                ask=n8n_server,
+                store=_store_recovered(url, now),
+                now=now,
+                is_time_over=_time_limit(RECONCILE_SECONDS),
+            )
+        except (SteadfastError, psycopg.Error, ValueError, LookupError, TypeError) as error:
+            log.exception("The failed executions of n8n could not be read back")
+            _signal_reconcile_failure(connection, error, now)
+            return {"recovered": 0, "failed": 1}
+    log.info("%s", found)
+    return {"recovered": sum(one.recovered_count for one in found), "failed": 0}
+
+
+def emit_asset_event(context: Any) -> dict[str, Any]:
+    """Tell downstream DAGs once what is new, a key for each day of arrival; skipped if nothing is."""
+    from steadfast.webhooks.outcome import list_received_days, summarise_ingest
+
+    with _open_warehouse() as connection:
+        run_id = _find_run(connection, context)
+        if run_id is None:
+            raise AirflowSkipException("The run has claimed nothing.")
+        summary = summarise_ingest(connection, run_id)
+        days = [str(day) for day in list_received_days(connection, run_id)]
+    if not summary.applied_count:
+        raise AirflowSkipException("No event was applied.")
+    extra = {"rows": summary.applied_count, "run": run_id, "received_on": days}
+    event = context["outlet_events"][FACTS_WEBHOOKS]
+    event.extra.update(extra)
+    event.add_partitions(days)
+    return extra
+
+
+def report_run(context: Any) -> dict[str, int]:
+    """Keep the inbox up, tell what is wrong, close the run; PermanentError if something was not applied."""
+    from steadfast.orchestration.alarms import mail_leftovers
+    from steadfast.webhooks.outcome import close_run, list_failing_chunks
+    from steadfast.webhooks.run_messages import describe_open_work
+    from steadfast.webhooks.upkeep import keep_up
+    from steadfast.webhooks.watch import watch
+
+    now = datetime.now(UTC)
+    with _open_warehouse() as connection:
+        run_id = _find_run(connection, context)
+        if run_id is None:
+            raise PermanentError("The run has claimed nothing; the log of the task claim says why.")
+        log.info("%s", keep_up(connection, now))
+        log.info("%s new signals", watch(connection, run_id, now))
+        summary, failing = close_run(connection, run_id, now), list_failing_chunks(connection)
+        mail_leftovers(connection)
+    log.info("%s", summary)
+    if failing:
+        raise PermanentError(describe_open_work(failing))
+    raise_if_upstream_failed(failed_tasks(context))
+    return _count(summary)
+
+
+def raise_if_upstream_failed(failed: Iterable[str]) -> None:
+    """A task that died without a word, out of memory for example, turns the run red too."""
+    names = ", ".join(sorted(failed))
+    if names:
+        raise PermanentError(f"Failed before everything was applied: {names}. The logs of the tasks say why.")
+
+
+def failed_tasks(context: Any) -> list[str]:
+    """Which tasks of this run that bring events into tables have failed."""
+    dag_run = context["dag_run"]
+    states = context["ti"].get_task_states(dag_id=dag_run.dag_id, task_ids=UPSTREAM, run_ids=[dag_run.run_id])
+    return [name for name, state in states.get(dag_run.run_id, {}).items() if str(state) == "failed"]
+
+
+@contextmanager
+def _open_warehouse() -> "Iterator[Connection]":
+    from steadfast.warehouse.connect import connect, translate_errors
+
+    with connect(warehouse_url(), autocommit=True) as connection, translate_errors():
+        yield connection
+
+
+def _find_run(connection: "Connection", context: Any) -> int | None:
+    from steadfast.webhooks.outcome import find_run
+
+    dag_run = context["dag_run"]
+    return find_run(connection, dag_run.dag_id, dag_run.run_id)
+
+
+def _store_recovered(url: str, now: datetime) -> Callable[..., Any]:
+    from steadfast.webhooks.inbox import store_events
+
+    return lambda events: store_events(url, events, origin="reconcile", now=now)
+
+
+def _signal_reconcile_failure(connection: "Connection", error: Exception, now: datetime) -> None:
+    from steadfast.alerts.signals import record_signal
+    from steadfast.webhooks.run_messages import describe_unread_n8n
+
+    record_signal(connection, describe_unread_n8n(error, now), now)
+
+
+def _time_limit(seconds: float) -> Callable[[], bool]:
+    end = monotonic() + seconds
+    return lambda: monotonic() >= end
+
+
+def _count(summary: "IngestSummary") -> dict[str, int]:
+    return {
+        "applied": summary.applied_count,
+        "dead": summary.dead_count,
+        "open_chunks": summary.open_chunk_count,
+    }

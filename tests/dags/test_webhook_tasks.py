@@ -1,0 +1,233 @@
+"""The tasks of webhook_ingest against a real warehouse, from the inbox to the asset and the red run."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from steadfast.errors import PermanentError, WarehouseBusy
+from steadfast.orchestration import webhook_tasks
+from steadfast.orchestration.assets import FACTS_WEBHOOKS
+from steadfast.webhooks.outcome import Due, find_run, summarise_ingest
+from steadfast.webhooks.process import Processed
+
+DAG = "webhook_ingest"
+
+
+class OutletEvent:
+    """What Airflow hands a task that has an outlet."""
+
+    def __init__(self) -> None:
+        self.extra = {}
+        self.keys = []
+
+    def add_partitions(self, keys) -> None:
+        self.keys += keys
+
+
+class Run:
+    """One Airflow run: its context, and its tasks in the order in which Airflow starts them."""
+
+    def __init__(self, name="scheduled__1", failed=()) -> None:
+        states = {task: "failed" if task in failed else "success" for task in webhook_tasks.UPSTREAM}
+        self.outlet = OutletEvent()
+        self.context = {
+            "dag_run": SimpleNamespace(dag_id=DAG, run_id=name, run_type="scheduled"),
+            "ti": SimpleNamespace(get_task_states=lambda **_: {name: states}),
+            "outlet_events": {FACTS_WEBHOOKS: self.outlet},
+        }
+
+    def process(self) -> list[dict]:
+        return [webhook_tasks.process_shard(**shard) for shard in webhook_tasks.claim_shards(self.context)]
+
+    def publish(self) -> dict:
+        return webhook_tasks.emit_asset_event(self.context)
+
+    def report(self) -> dict:
+        return webhook_tasks.report_run(self.context)
+
+
+@pytest.fixture
+def warehouse(database):
+    with database.connect() as connection:
+        yield connection
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, database, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    fields = {
+        "conn_type": "postgres",
+        "host": "127.0.0.1",
+        "port": database.server.port,
+        "login": "steadfast_pipeline",
+        "password": database.pipeline_password,
+        "schema": database.name,
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_STEADFAST_WAREHOUSE", json.dumps(fields))
+
+
+@pytest.fixture
+def source(warehouse) -> int:
+    warehouse.execute(
+        "INSERT INTO config.business_entity (slug, name, created_at, updated_at)"
+        " VALUES ('bakery', 'Bakery', now(), now())"
+    )
+    return warehouse.execute(
+        "INSERT INTO config.webhook_source (entity_id, slug, name, auth, time_zone, created_at, updated_at)"
+        " SELECT entity_id, 'orders', 'Orders', 'token', 'UTC', now(), now() FROM config.business_entity"
+        " RETURNING source_id"
+    ).fetchone()[0]
+
+
+@pytest.fixture
+def send(warehouse, source, today):
+    """A function that puts events into the inbox, as a receiver has acknowledged them."""
+    noon = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
+
+    def put(count=1, received_at=noon, **fields) -> None:
+        for _ in range(count):
+            (number,) = warehouse.execute("SELECT nextval('landing.webhook_inbox_id')").fetchone()
+            order = {"order_id": f"o-{number}", "status": "paid", "total": "9.90", "currency": "USD"}
+            order |= {"placed_at": "2026-11-20T10:00:00Z"} | fields
+            event = {"type": "order", "timestamp": "2026-11-20T10:00:00Z", "data": order}
+            warehouse.execute(
+                "INSERT INTO landing.webhook_inbox SELECT %s, entity_id, source_id, %s, 'order', 1, %s, %s,"
+                " true, 'http', NULL FROM config.webhook_source",
+                (number, f"e-{number}", received_at, json.dumps(event).encode()),
+            )
+
+    return put
+
+
+def subjects(warehouse) -> list[str]:
+    return [subject for (subject,) in warehouse.execute("SELECT subject FROM ops.signal").fetchall()]
+
+
+@pytest.mark.parametrize(
+    ("due", "shards"),
+    [(Due(0, 0), 0), (Due(1, 1), 1), (Due(3, 49_999), 1), (Due(1, 50_000), 1), (Due(9, 10**6), 2)],
+)
+def test_work_is_shared_by_as_many_tasks_as_are_worth_it(due, shards):
+    assert webhook_tasks.count_shards(due) == shards
+
+
+def test_events_become_facts_and_the_asset_says_how_many_and_when_they_arrived(warehouse, send, today):
+    send(3)
+    send(2, datetime(2026, 11, 21, 0, 1, tzinfo=UTC))
+    run = Run()
+    assert run.process() == [{"chunks": 1, "applied": 5, "dead": 0}]
+    run_id = find_run(warehouse, DAG, "scheduled__1")
+    assert run.publish() == {"rows": 5, "run": run_id, "received_on": [str(today), "2026-11-21"]}
+    assert run.outlet.extra["rows"] == 5
+    assert run.outlet.keys == [str(today), "2026-11-21"]
+    assert run.report() == {"applied": 5, "dead": 0, "open_chunks": 0}
+    assert warehouse.execute("SELECT count(*) FROM facts.fact_order").fetchone() == (5,)
+
+
+def test_a_run_with_nothing_to_do_starts_no_worker_and_no_downstream_dag(warehouse, source):
+    run = Run()
+    assert run.process() == []
+    with pytest.raises(AirflowSkipException, match="No event was applied"):
+        run.publish()
+    assert run.report() == {"applied": 0, "dead": 0, "open_chunks": 0}
+    assert subjects(warehouse) == []
+
+
+def test_events_that_all_die_start_no_downstream_dag_and_are_told_of(warehouse, send):
+    send(2, total="a lot")
+    run = Run()
+    assert run.process() == [{"chunks": 1, "applied": 0, "dead": 2}]
+    with pytest.raises(AirflowSkipException):
+        run.publish()
+    assert run.report()["dead"] == 2
+    assert subjects(warehouse) == ["[Steadfast] bakery/orders: 2 events could not be loaded (bad_field)"]
+
+
+def test_a_chunk_that_cannot_be_applied_turns_the_run_red_with_one_sentence(warehouse, send):
+    send(4)
+    warehouse.execute("ALTER TABLE facts.fact_order RENAME TO fact_mislaid")
+    run = Run()
+    with pytest.raises(WarehouseBusy, match="1 chunks were not applied"):
+        run.process()
+    with pytest.raises(PermanentError, match=r"4 events in 1 chunk could not be applied\. .*fact_order"):
+        run.report()
+
+
+def test_what_failed_is_applied_by_the_next_run_once_the_cause_is_gone(warehouse, send):
+    send(4)
+    warehouse.execute("ALTER TABLE facts.fact_order RENAME TO fact_mislaid")
+    with pytest.raises(WarehouseBusy):
+        Run().process()
+    warehouse.execute("ALTER TABLE facts.fact_mislaid RENAME TO fact_order")
+    run = Run("scheduled__2")
+    assert run.process() == [{"chunks": 1, "applied": 4, "dead": 0}]
+    assert run.publish()["rows"] == 4
+    assert run.report()["open_chunks"] == 0
+
+
+def test_a_run_that_claimed_nothing_is_red_and_names_the_task(source):
+    with pytest.raises(AirflowSkipException):
+        Run().publish()
+    with pytest.raises(PermanentError, match="the log of the task claim says why"):
+        Run().report()
+
+
+def test_a_worker_that_died_without_a_word_turns_the_run_red(source):
+    run = Run(failed=("process",))
+    run.process()
+    with pytest.raises(PermanentError, match="Failed before everything was applied: process"):
+        run.report()
+
+
+def test_a_cleared_run_keeps_its_number_and_may_run_again(warehouse, send):
+    send(1)
+    run = Run()
+    run.process()
+    run.report()
+    before = find_run(warehouse, DAG, "scheduled__1")
+    assert run.process() == []
+    assert run.report()["applied"] == 1
+    assert find_run(warehouse, DAG, "scheduled__1") == before
+
+
+def test_what_waits_is_part_of_the_summary(warehouse, send, database):
+    run = Run()
+    run.process()
+    send(2)
+    summary = summarise_ingest(warehouse, find_run(warehouse, DAG, "scheduled__1"))
+    assert (summary.open_chunk_count, summary.oldest_waiting_at.hour) == (0, 12)
+
+
+def test_chunks_that_failed_are_tried_again_and_the_rest_stays_done():
+    assert webhook_tasks.raise_if_chunks_failed(Processed(3, 100, 1)) is None
+    with pytest.raises(WarehouseBusy, match=r"2 chunks were not applied\. Chunk 7: busy"):
+        webhook_tasks.raise_if_chunks_failed(Processed(3, 100, 1, ("Chunk 7: busy", "Chunk 8: busy")))
+
+
+def test_without_an_n8n_nothing_is_asked(source):
+    with pytest.raises(AirflowSkipException, match="No source names an n8n"):
+        webhook_tasks.reconcile_with_n8n()
+
+
+def test_an_n8n_that_cannot_be_asked_does_not_fail_the_run(warehouse, source):
+    warehouse.execute("UPDATE config.webhook_source SET n8n_connection_id = 'n8n_main', n8n_node = 'Send'")
+    done = webhook_tasks.reconcile_with_n8n()
+    assert done["recovered"] == 0
+    (subject,) = subjects(warehouse)
+    assert "n8n" in subject
+
+
+def test_a_bug_while_reading_back_is_a_signal_and_not_a_red_task(warehouse, source, monkeypatch):
+    warehouse.execute("UPDATE config.webhook_source SET n8n_connection_id = 'n8n_main', n8n_node = 'Send'")
+    warehouse.execute("REVOKE INSERT ON ops.n8n_cursor FROM steadfast_pipeline")
+    assert webhook_tasks.reconcile_with_n8n() == {"recovered": 0, "failed": 1}
+    assert "[Steadfast] Lost events could not be read back from n8n" in subjects(warehouse)
+
+
+@pytest.mark.parametrize("minutes", range(1, 6))
+def test_the_schedule_divides_the_hour_evenly(minutes):
+    assert webhook_tasks.every(minutes) == f"*/{minutes} * * * *"
+    assert timedelta(hours=1) % timedelta(minutes=minutes) == timedelta(0)

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from steadfast.errors import ConfigError, QualityError
 from steadfast.orchestration.replay_form import FORM
 from steadfast.orchestration.replay_tasks import name_actor, read_filter, replay_by_form
-from steadfast.webhooks.replay import REPLAYABLE
+from steadfast.webhooks.replaying.replay import REPLAYABLE
 
 USD = '[{"op": "replace", "path": "/data/currency", "value": "USD"}]'
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

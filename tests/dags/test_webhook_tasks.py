@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from steadfast.errors import PermanentError, WarehouseBusy
 from steadfast.orchestration import webhook_tasks
 from steadfast.orchestration.assets import FACTS_WEBHOOKS
-from steadfast.webhooks.outcome import Due, find_run, summarise_ingest
-from steadfast.webhooks.process import Processed
+from steadfast.webhooks.applying.outcome import Due, find_run, summarise_ingest
+from steadfast.webhooks.applying.process import Processed
 
 DAG = "webhook_ingest"
 

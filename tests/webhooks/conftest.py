@@ -9,9 +9,9 @@ import pytest
 from psycopg import sql
 
 from steadfast.warehouse.connect import connect
+from steadfast.webhooks.applying.plan import open_run, plan_chunks
+from steadfast.webhooks.applying.process import process_chunks
 from steadfast.webhooks.events import EVENTS
-from steadfast.webhooks.plan import open_run, plan_chunks
-from steadfast.webhooks.process import process_chunks
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SENT = "2026-11-24T10:00:00Z"

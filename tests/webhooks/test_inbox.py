@@ -9,11 +9,11 @@ import pytest
 
 from steadfast.errors import ConfigError, WarehouseBusy
 from steadfast.webhooks.envelope import read_event
-from steadfast.webhooks.flush import Flusher, Queue
 from steadfast.webhooks.inbox import ACCEPTED, CONFLICT, DUPLICATE, open_connection, store_batch, store_events
+from steadfast.webhooks.receiving.flush import Flusher, Queue
+from steadfast.webhooks.receiving.traffic import Traffic
 from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import Directory, Source
-from steadfast.webhooks.traffic import Traffic
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 ADD_ENTITY = """

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadfast.errors import ConfigError
-from steadfast.webhooks.mend import make_patch, read_patch
+from steadfast.webhooks.replaying.mend import make_patch, read_patch
 
 CURRENCY = '[{"op": "replace", "path": "/data/currency", "value": "USD"}]'
 

@@ -9,7 +9,15 @@ from psycopg import sql
 
 from steadfast.errors import WarehouseBusy
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.plan import Limit, Pack, PlannedChunks, Waiting, open_run, pack_entities, plan_chunks
+from steadfast.webhooks.applying.plan import (
+    Limit,
+    Pack,
+    PlannedChunks,
+    Waiting,
+    open_run,
+    pack_entities,
+    plan_chunks,
+)
 
 from .conftest import NOON, order
 
@@ -97,7 +105,7 @@ def test_an_empty_inbox_needs_no_chunk(inbox):
 
 
 def test_a_flood_is_cut_into_parts_without_a_gap(inbox, monkeypatch):
-    monkeypatch.setattr("steadfast.webhooks.plan.LARGEST_CHUNK", Limit(10))
+    monkeypatch.setattr("steadfast.webhooks.applying.plan.LARGEST_CHUNK", Limit(10))
     cafe = inbox.add_entity("cafe")
     for number in range(24):
         inbox.add(order(order_id=str(number)), received_at=NOON - timedelta(hours=number))

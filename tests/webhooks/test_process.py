@@ -4,9 +4,9 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from steadfast.webhooks.applying.plan import Limit
+from steadfast.webhooks.applying.process import Processed
 from steadfast.webhooks.events import EVENTS
-from steadfast.webhooks.plan import Limit
-from steadfast.webhooks.process import Processed
 
 from .conftest import NOON, SENT, order
 
@@ -294,7 +294,7 @@ def test_a_worker_whose_time_is_over_leaves_the_rest_for_the_next_run(inbox):
 
 
 def test_a_small_entity_is_processed_before_a_flood(inbox, monkeypatch):
-    monkeypatch.setattr("steadfast.webhooks.plan.LARGEST_CHUNK", Limit(3))
+    monkeypatch.setattr("steadfast.webhooks.applying.plan.LARGEST_CHUNK", Limit(3))
     cafe = inbox.add_entity("cafe")
     source = inbox.add_source(cafe)
     for number in range(9):

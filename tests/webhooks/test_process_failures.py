@@ -10,10 +10,10 @@ from datetime import timedelta
 import psycopg
 
 from steadfast.warehouse.event_tables import ensure_event_tables
+from steadfast.webhooks.applying.plan import Limit
+from steadfast.webhooks.applying.process import Processed
 from steadfast.webhooks.contract import Field, Kind
 from steadfast.webhooks.events import EVENTS
-from steadfast.webhooks.plan import Limit
-from steadfast.webhooks.process import Processed
 
 from .conftest import order
 
@@ -207,7 +207,7 @@ from datetime import datetime
 import psycopg
 
 from steadfast.warehouse.connect import connect
-from steadfast.webhooks.process import process_chunks
+from steadfast.webhooks.applying.process import process_chunks
 
 url, statements, now = sys.argv[1:]
 left = int(statements)
@@ -253,7 +253,7 @@ def run_worker(inbox, statements):
 
 
 def test_workers_killed_between_statements_leave_what_an_undisturbed_run_leaves(inbox, monkeypatch):
-    monkeypatch.setattr("steadfast.webhooks.plan.LARGEST_CHUNK", Limit(20))
+    monkeypatch.setattr("steadfast.webhooks.applying.plan.LARGEST_CHUNK", Limit(20))
     fill(inbox)
     kills = sum(run_worker(inbox, statements) for statements in range(1, 23))
     assert kills > 10
@@ -286,7 +286,7 @@ def test_applying_a_chunk_twice_changes_nothing(inbox):
 
 
 def test_workers_at_once_take_different_chunks_and_agree(inbox, monkeypatch):
-    monkeypatch.setattr("steadfast.webhooks.plan.LARGEST_CHUNK", Limit(5))
+    monkeypatch.setattr("steadfast.webhooks.applying.plan.LARGEST_CHUNK", Limit(5))
     fill(inbox)
     done = []
     threads = [threading.Thread(target=lambda: done.append(inbox.work())) for _ in range(3)]

@@ -16,8 +16,8 @@ from steadfast.demo.n8n.items import PREPARE
 from steadfast.errors import ConfigError
 from steadfast.webhooks.envelope import read_event
 from steadfast.webhooks.inbox import store_events
-from steadfast.webhooks.n8n import N8nServer
-from steadfast.webhooks.reconcile import list_sources, reconcile_sources
+from steadfast.webhooks.n8n.client import N8nServer
+from steadfast.webhooks.n8n.reconcile import list_sources, reconcile_sources
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=3)

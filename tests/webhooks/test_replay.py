@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from steadfast.errors import ConfigError
-from steadfast.webhooks import replay_batch
-from steadfast.webhooks.replay import discard_events, replay_events
-from steadfast.webhooks.replay_batch import Picked, cut_batch
-from steadfast.webhooks.search import EventFilter
+from steadfast.webhooks.replaying import replay_batch
+from steadfast.webhooks.replaying.replay import discard_events, replay_events
+from steadfast.webhooks.replaying.replay_batch import Picked, cut_batch
+from steadfast.webhooks.replaying.search import EventFilter
 
 from .conftest import order
 from .replay_events import (
@@ -197,7 +197,7 @@ def test_a_request_and_an_audit_event_say_who_asked_for_what(pipeline, owner):
 
 
 def test_a_patch_is_kept_digit_for_digit(pipeline, owner):
-    from steadfast.webhooks.mend import read_patch
+    from steadfast.webhooks.replaying.mend import read_patch
 
     number = "123456789012345678901234567890.10"
     event = add_dead(owner, body=order_body())

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from steadfast.errors import ConfigError
-from steadfast.webhooks.search import EventFilter, search_events, show_event
+from steadfast.webhooks.replaying.search import EventFilter, search_events, show_event
 
 from .replay_events import HOUR, NOW, add_dead, add_event, add_shops, bury, finish_chunks, order_body
 

@@ -11,8 +11,8 @@ from steadfast.entities.businesses import add_entity
 from steadfast.entities.sealing import Sealer
 from steadfast.entities.webhook_keys import issue_key
 from steadfast.entities.webhook_sources import add_source
-from steadfast.webhooks.receiver import Receiver
-from steadfast.webhooks.service import ReceiverService
+from steadfast.webhooks.receiving.receiver import Receiver
+from steadfast.webhooks.receiving.service import ReceiverService
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOBODY = "postgresql://steadfast_receiver:x@127.0.0.1:1/steadfast"

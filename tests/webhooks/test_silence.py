@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from steadfast.webhooks.watch import watch
+from steadfast.webhooks.watching.watch import watch
 
 from .watched import World, every
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from steadfast.webhooks import upkeep
-from steadfast.webhooks.upkeep import keep_up
+from steadfast.webhooks.applying import upkeep
+from steadfast.webhooks.applying.upkeep import keep_up
 
 from .watched import NOW, World
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from steadfast.webhooks.telling import MOST_ALONE, spell_minutes
-from steadfast.webhooks.watch import is_failing, watch
+from steadfast.webhooks.watching.telling import MOST_ALONE, spell_minutes
+from steadfast.webhooks.watching.watch import is_failing, watch
 
 from .watched import NOW, World
 

@@ -1,5 +1,6 @@
 """`steadfast receive`: the webhook receiver as a server of its own, the form for production."""
 
+import gc
 import json
 import logging
 import multiprocessing
@@ -16,8 +17,8 @@ from steadfast.launch.processes import end_with_parent
 from steadfast.launch.receiver import DEFAULT_PORT
 from steadfast.settings import Settings, load_settings
 from steadfast.warehouse.bootstrap import RECEIVER
-from steadfast.webhooks.receiver import Receiver
-from steadfast.webhooks.service import ReceiverService
+from steadfast.webhooks.receiving.receiver import Receiver
+from steadfast.webhooks.receiving.service import ReceiverService
 
 FACTORY = "steadfast.cli.receive:make_receiver"
 
@@ -28,7 +29,7 @@ def run_receiver(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; one a core at most.")] = 1,
 ) -> None:
     """Receive webhooks until Ctrl-C; prints one JSON line with the port."""
-    from steadfast.webhooks.serve import ServeOptions, serve
+    from steadfast.webhooks.receiving.serve import ServeOptions, serve
 
     # Wrong settings are said here, once, and not by every worker.
     make_receiver()
@@ -43,6 +44,9 @@ def make_receiver() -> Receiver:
         end_with_parent(os.getppid())
     sealer = Sealer(read_sealing_keys(settings.sealing_keys, settings.state))
     service = ReceiverService(receiver_url(settings), sealer.unseal, current_time)
+    # What lives now lives for ever, and a request leaves nothing behind: the collector need not look often.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     return Receiver(service, settings.metrics_token)
 
 

@@ -37,8 +37,8 @@ from steadfast.cli.webhook_text import (
     show_body,
 )
 from steadfast.errors import QualityError
-from steadfast.webhooks.replay import ReplayReport, discard_events, replay_events
-from steadfast.webhooks.search import EventFilter, EventStory, FoundEvent, search_events, show_event
+from steadfast.webhooks.replaying.replay import ReplayReport, discard_events, replay_events
+from steadfast.webhooks.replaying.search import EventFilter, EventStory, FoundEvent, search_events, show_event
 
 app = typer.Typer(no_args_is_help=True, help="Events: search, show, replay, discard; contracts; status.")
 MOST_REFUSED = 10

@@ -18,7 +18,7 @@ from steadfast.entities.input_checks import suggest
 from steadfast.errors import ConfigError
 from steadfast.webhooks.contract import EventType
 from steadfast.webhooks.events import EVENTS
-from steadfast.webhooks.search import compose_query, find_waiting_floor, list_entity_ids
+from steadfast.webhooks.replaying.search import compose_query, find_waiting_floor, list_entity_ids
 
 MOST_ROWS = 50
 """Of each section; a program that wants more reads the tables."""

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from steadfast.cli.terminal import current_time, print_line
-from steadfast.webhooks.mend import read_patch
-from steadfast.webhooks.search import STATES, EventFilter, describe_violations
+from steadfast.webhooks.replaying.mend import read_patch
+from steadfast.webhooks.replaying.search import STATES, EventFilter, describe_violations
 
 
 def read_moment(text: str) -> datetime:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 if TYPE_CHECKING:
-    from steadfast.webhooks.receiver import Receiver
+    from steadfast.webhooks.receiving.receiver import Receiver
 
 
 class MountedReceiver(FastAPI):
@@ -31,8 +31,8 @@ def mount_receiver() -> MountedReceiver:
     """The application, from the settings; ConfigError names the one that is wrong."""
     from steadfast.entities.sealing import Sealer, read_sealing_keys
     from steadfast.settings import load_settings
-    from steadfast.webhooks.receiver import Receiver
-    from steadfast.webhooks.service import ReceiverService
+    from steadfast.webhooks.receiving.receiver import Receiver
+    from steadfast.webhooks.receiving.service import ReceiverService
 
     settings = load_settings()
     sealer = Sealer(read_sealing_keys(settings.sealing_keys, settings.state))

@@ -12,8 +12,8 @@ from steadfast.errors import ConfigError, QualityError
 from steadfast.orchestration.connections import warehouse_url
 
 if TYPE_CHECKING:
-    from steadfast.webhooks.replay import ReplayReport
-    from steadfast.webhooks.search import EventFilter
+    from steadfast.webhooks.replaying.replay import ReplayReport
+    from steadfast.webhooks.replaying.search import EventFilter
 
 log = logging.getLogger(__name__)
 MOST_NAMED = 10
@@ -23,8 +23,8 @@ MOST_NAMED = 10
 def replay_by_form(context: Any) -> dict[str, int]:
     """Replay what the form asks for; QualityError if some events stay as they were."""
     from steadfast.warehouse.connect import connect, translate_errors
-    from steadfast.webhooks.mend import read_patch
-    from steadfast.webhooks.replay import replay_events
+    from steadfast.webhooks.replaying.mend import read_patch
+    from steadfast.webhooks.replaying.replay import replay_events
 
     params = dict(context["params"])
     wanted, is_dry_run = read_filter(params), params["is_dry_run"]
@@ -55,7 +55,7 @@ def replay_by_form(context: Any) -> dict[str, int]:
 
 def read_filter(params: Mapping[str, Any]) -> "EventFilter":
     """The filter that the form describes; ConfigError if it names nothing."""
-    from steadfast.webhooks.search import EventFilter
+    from steadfast.webhooks.replaying.search import EventFilter
 
     names = ("entity", "source", "event_type", "state", "reason", "event_id")
     wanted = EventFilter(
@@ -102,7 +102,7 @@ def _log_report(report: "ReplayReport", is_dry_run: bool) -> None:
 
 def _log_previews(report: "ReplayReport") -> None:
     """Say of the first events whether they would keep their contract; a log must not hold their bodies."""
-    from steadfast.webhooks.search import describe_violations
+    from steadfast.webhooks.replaying.search import describe_violations
 
     for preview in report.previews:
         if preview.after and preview.after.envelope:

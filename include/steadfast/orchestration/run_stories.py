@@ -14,7 +14,7 @@ from steadfast.alerts.run_state import RunState, read_run_state
 from steadfast.alerts.signals import Signal
 
 if TYPE_CHECKING:
-    from steadfast.webhooks.run_messages import IngestRun
+    from steadfast.webhooks.watching.run_messages import IngestRun
 
 WEBHOOK_INGEST = "webhook_ingest"
 
@@ -82,7 +82,7 @@ class IngestStory:
 
     def tell_failure(self, connection: Connection, run: RunIdentity, reason: str, now: datetime) -> Signal:
         """How many events wait, since when and why."""
-        from steadfast.webhooks.run_messages import describe_failed_run
+        from steadfast.webhooks.watching.run_messages import describe_failed_run
 
         return describe_failed_run(_read_ingest(connection, run), reason, now)
 
@@ -90,13 +90,13 @@ class IngestStory:
         self, connection: Connection, run: RunIdentity, lateness: Lateness, now: datetime
     ) -> Signal:
         """What waits meanwhile."""
-        from steadfast.webhooks.run_messages import describe_late_run
+        from steadfast.webhooks.watching.run_messages import describe_late_run
 
         return describe_late_run(_read_ingest(connection, run), lateness.deadline, now)
 
     def tell_outage(self, run: RunIdentity, what: str, trouble: str, now: datetime) -> Signal:
         """Once an hour."""
-        from steadfast.webhooks.run_messages import describe_ingest_outage
+        from steadfast.webhooks.watching.run_messages import describe_ingest_outage
 
         return describe_ingest_outage(run.dag_id, run.title, run.link, trouble, now)
 
@@ -118,13 +118,13 @@ def _read_sync(connection: Connection, run: RunIdentity) -> tuple[RunIdentity, R
 
 
 def _read_ingest(connection: Connection, run: RunIdentity) -> "IngestRun":
-    from steadfast.webhooks.outcome import (
+    from steadfast.webhooks.applying.outcome import (
         find_last_good_run,
         find_run,
         list_failing_chunks,
         read_backlog,
     )
-    from steadfast.webhooks.run_messages import IngestRun
+    from steadfast.webhooks.watching.run_messages import IngestRun
 
     return IngestRun(
         title=run.title,

@@ -21,8 +21,8 @@ from steadfast.orchestration.windows import run_kind
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from steadfast.webhooks.outcome import Due, IngestSummary
-    from steadfast.webhooks.process import Processed
+    from steadfast.webhooks.applying.outcome import Due, IngestSummary
+    from steadfast.webhooks.applying.process import Processed
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def every(minutes: int) -> str:
 
 def claim_shards(context: Any) -> list[dict[str, int]]:
     """Put what waits into chunks; one entry for each task that will share the work, none if nothing waits."""
-    from steadfast.webhooks.outcome import count_due
-    from steadfast.webhooks.plan import open_run, plan_chunks
+    from steadfast.webhooks.applying.outcome import count_due
+    from steadfast.webhooks.applying.plan import open_run, plan_chunks
 
     dag_run, now = context["dag_run"], datetime.now(UTC)
     with _open_warehouse() as connection:
@@ -65,7 +65,7 @@ def count_shards(due: "Due") -> int:
 def process_shard(run_id: int, shard: int) -> dict[str, int]:
     """Apply chunks until none is due or the time is over; raise if one could not be applied."""
     from steadfast.warehouse.connect import connect
-    from steadfast.webhooks.process import process_chunks
+    from steadfast.webhooks.applying.process import process_chunks
 
     url = warehouse_url()
     processed = process_chunks(
@@ -92,7 +92,7 @@ def raise_if_chunks_failed(processed: "Processed") -> None:
 
 def reconcile_with_n8n() -> dict[str, int]:
     """Read back what n8n could not deliver. A failure of it is a signal and never fails the run."""
-    from steadfast.webhooks.reconcile import list_sources, reconcile_sources
+    from steadfast.webhooks.n8n.reconcile import list_sources, reconcile_sources
 
     url, now = warehouse_url(), datetime.now(UTC)
     with _open_warehouse() as connection:
@@ -116,7 +116,7 @@ def reconcile_with_n8n() -> dict[str, int]:
 
 def emit_asset_event(context: Any) -> dict[str, Any]:
     """Tell downstream DAGs once what is new, a key for each day of arrival; skipped if nothing is."""
-    from steadfast.webhooks.outcome import list_received_days, summarise_ingest
+    from steadfast.webhooks.applying.outcome import list_received_days, summarise_ingest
 
     with _open_warehouse() as connection:
         run_id = _find_run(connection, context)
@@ -136,10 +136,10 @@ def emit_asset_event(context: Any) -> dict[str, Any]:
 def report_run(context: Any) -> dict[str, int]:
     """Keep the inbox up, tell what is wrong, close the run; PermanentError if something was not applied."""
     from steadfast.orchestration.alarms import mail_leftovers
-    from steadfast.webhooks.outcome import close_run, list_failing_chunks
-    from steadfast.webhooks.run_messages import describe_open_work
-    from steadfast.webhooks.upkeep import keep_up
-    from steadfast.webhooks.watch import watch
+    from steadfast.webhooks.applying.outcome import close_run, list_failing_chunks
+    from steadfast.webhooks.applying.upkeep import keep_up
+    from steadfast.webhooks.watching.run_messages import describe_open_work
+    from steadfast.webhooks.watching.watch import watch
 
     now = datetime.now(UTC)
     with _open_warehouse() as connection:
@@ -180,7 +180,7 @@ def _open_warehouse() -> "Iterator[Connection]":
 
 
 def _find_run(connection: "Connection", context: Any) -> int | None:
-    from steadfast.webhooks.outcome import find_run
+    from steadfast.webhooks.applying.outcome import find_run
 
     dag_run = context["dag_run"]
     return find_run(connection, dag_run.dag_id, dag_run.run_id)
@@ -194,7 +194,7 @@ def _store_recovered(url: str, now: datetime) -> Callable[..., Any]:
 
 def _signal_reconcile_failure(connection: "Connection", error: Exception, now: datetime) -> None:
     from steadfast.alerts.signals import record_signal
-    from steadfast.webhooks.run_messages import describe_unread_n8n
+    from steadfast.webhooks.watching.run_messages import describe_unread_n8n
 
     record_signal(connection, describe_unread_n8n(error, now), now)
 

@@ -7,6 +7,7 @@ PostgreSQL, from the bytes as they came.
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -90,10 +91,11 @@ def read_envelope(body: bytes) -> Envelope:
         _refuse_depth(body)
     if b"\\u" in body and _has_unstorable_text(body):
         is_text_ok = False
-    return Envelope(_read_type(outside.type), _read_version(outside.version), is_text_ok)
+    return Envelope(_read_type(bytes(outside.type)), _read_version(bytes(outside.version)), is_text_ok)
 
 
-def _read_type(raw: msgspec.Raw) -> str | None:
+@lru_cache(maxsize=256)
+def _read_type(raw: bytes) -> str | None:
     try:
         name = _decode_any(raw)
     except msgspec.DecodeError:
@@ -101,7 +103,8 @@ def _read_type(raw: msgspec.Raw) -> str | None:
     return name if isinstance(name, str) and TYPE_NAME.fullmatch(name) else None
 
 
-def _read_version(raw: msgspec.Raw) -> int:
+@lru_cache(maxsize=256)
+def _read_version(raw: bytes) -> int:
     try:
         version = _decode_any(raw)
     except msgspec.DecodeError:
@@ -152,7 +155,7 @@ def _refuse_duplicate_keys(body: bytes) -> None:
 
 
 def parse_without_numbers(body: bytes, **hooks: Any) -> Any:
-    """Parse what msgspec refuses for half a surrogate pair; long numbers, which Python refuses, are left aside."""
+    """Parse what msgspec refuses for half a surrogate pair; numbers too long for Python are left aside."""
     return json.loads(body.decode(), parse_int=_read_short, parse_constant=refuse_constant, **hooks)
 
 

@@ -13,8 +13,8 @@ import asyncpg
 
 from steadfast.errors import ConfigError
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.rate import Bucket, full_bucket
-from steadfast.webhooks.signature import Key, decode_secret
+from steadfast.webhooks.receiving.rate import Bucket, full_bucket
+from steadfast.webhooks.receiving.signature import Key, decode_secret
 
 log = logging.getLogger(__name__)
 

@@ -223,6 +223,8 @@ CREATE FUNCTION landing.store_events(
 ) RETURNS TABLE (place bigint, inbox_id bigint, is_new boolean, body_hash uuid)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- A plan that was made while there were few keys is kept while they become millions.
+SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE

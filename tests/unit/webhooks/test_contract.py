@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from jsonschema import Draft202012Validator
 
-from steadfast.webhooks.checks import list_checks
+from steadfast.webhooks.applying.checks import list_checks
 from steadfast.webhooks.contract import OUTSIDE_DATA, Field, Kind
 from steadfast.webhooks.events import EVENT_TABLES, EVENTS
 from steadfast.webhooks.schema import open_validator

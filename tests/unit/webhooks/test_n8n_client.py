@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from steadfast.errors import AccessDenied, ConfigError, InvalidRequest, SourceUnavailable
-from steadfast.webhooks import n8n
-from steadfast.webhooks.n8n import N8nServer, open_n8n
+from steadfast.webhooks.n8n import client as n8n
+from steadfast.webhooks.n8n.client import N8nServer, open_n8n
 
 KEY = "n8n-api-key-that-opens-everything"
 EMPTY = {"data": [], "nextCursor": None}

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from steadfast.webhooks.n8n import Execution
-from steadfast.webhooks.n8n_cursor import Cursor, advance
+from steadfast.webhooks.n8n.client import Execution
+from steadfast.webhooks.n8n.cursor import Cursor, advance
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LONG_AGO, JUST_NOW = NOW - timedelta(hours=3), NOW - timedelta(minutes=5)

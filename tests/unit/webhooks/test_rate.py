@@ -1,6 +1,6 @@
 """A bucket lets through what n8n sends at once, and no more than its rate for long."""
 
-from steadfast.webhooks.rate import full_bucket
+from steadfast.webhooks.receiving.rate import full_bucket
 
 
 def test_a_burst_passes_whole_and_the_next_event_waits():

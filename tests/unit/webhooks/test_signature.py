@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadfast.webhooks.signature import (
+from steadfast.webhooks.receiving.signature import (
     NO_KEY,
     Key,
     decode_secret,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from steadfast.webhooks.silence import (
+from steadfast.webhooks.watching.silence import (
     MOST_PAUSES,
     SHORTEST_PAUSE,
     WINDOW,

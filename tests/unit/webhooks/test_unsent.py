@@ -2,7 +2,7 @@
 
 import pytest
 
-from steadfast.webhooks.unsent import Unsent, UnsentItem, find_unsent
+from steadfast.webhooks.n8n.unsent import Unsent, UnsentItem, find_unsent
 
 ADDRESS = "/v1/in/shop/orders"
 BEFORE, POST = "Prepare events", "Steadfast"

@@ -13,7 +13,7 @@ from psycopg.rows import class_row, dict_row
 
 from steadfast.alerts.signals import Severity, Signal
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.silence import (
+from steadfast.webhooks.watching.silence import (
     LEAST_SILENCE,
     MOST_PAUSES,
     SHORTEST_PAUSE,
@@ -23,7 +23,7 @@ from steadfast.webhooks.silence import (
     is_quiet,
     judge_silence,
 )
-from steadfast.webhooks.telling import Sender, bundle_signals, write_signal
+from steadfast.webhooks.watching.telling import Sender, bundle_signals, write_signal
 
 KIND = "source_silent"
 TOGETHER = timedelta(days=1)

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from steadfast.webhooks.telling import spell_minutes
+from steadfast.webhooks.watching.telling import spell_minutes
 
 WINDOW = timedelta(days=28)
 """Four weeks: every hour of the week four times, and habits that changed are soon forgotten."""

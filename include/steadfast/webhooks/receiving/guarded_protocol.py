@@ -13,8 +13,8 @@ from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from steadfast.webhooks.receiving.request import LARGEST_HEADERS
 from steadfast.webhooks.refusals import Refused, describe_refusal
-from steadfast.webhooks.request import LARGEST_HEADERS
 
 HEADER_SECONDS = 10.0
 MOST_CONNECTIONS = 20_000

@@ -15,9 +15,9 @@ from psycopg import Connection
 from steadfast.errors import SteadfastError, WarehouseBusy
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.chunks import Chunk, Contracts, Counts, Work, apply_chunk, claim_chunk
+from steadfast.webhooks.applying.chunks import Chunk, Contracts, Counts, Work, apply_chunk, claim_chunk
+from steadfast.webhooks.applying.failures import explain_failure, postpone
 from steadfast.webhooks.events import EVENTS
-from steadfast.webhooks.failures import explain_failure, postpone
 
 LIMITS = {"statement_timeout": "4min", "work_mem": "64MB"}
 

@@ -12,8 +12,8 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.mend import Mended, Patch
-from steadfast.webhooks.search import APPLIED, EventFilter, compose_query
+from steadfast.webhooks.replaying.mend import Mended, Patch
+from steadfast.webhooks.replaying.search import APPLIED, EventFilter, compose_query
 
 BATCH_EVENTS = 5_000
 BATCH_BYTES = 32 * 1024 * 1024

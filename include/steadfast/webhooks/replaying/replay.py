@@ -20,8 +20,8 @@ from steadfast.entities.records import WebhookReplay
 from steadfast.errors import ConfigError
 from steadfast.warehouse.partitions import ensure_day_partitions
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.mend import make_patch
-from steadfast.webhooks.replay_batch import (
+from steadfast.webhooks.replaying.mend import make_patch
+from steadfast.webhooks.replaying.replay_batch import (
     Done,
     Picked,
     Preview,
@@ -33,7 +33,7 @@ from steadfast.webhooks.replay_batch import (
     pick_batch,
     preview_events,
 )
-from steadfast.webhooks.search import APPLIED, DEAD, EventFilter, bind_filter, compose_query
+from steadfast.webhooks.replaying.search import APPLIED, DEAD, EventFilter, bind_filter, compose_query
 
 REPLAYABLE = (DEAD, "discarded", APPLIED)
 PREVIEWS = 5

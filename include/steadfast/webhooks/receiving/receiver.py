@@ -11,15 +11,20 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from steadfast.webhooks.admission import authenticate, charge, read_event_id
-from steadfast.webhooks.answers import JSON, send_answer, send_refusal
-from steadfast.webhooks.batch import LARGEST_BATCH_BODY, NDJSON, describe_results, read_item, split_batch
 from steadfast.webhooks.envelope import IncomingEvent, read_event
-from steadfast.webhooks.flush import BUSY_RETRY_S
 from steadfast.webhooks.inbox import ACCEPTED, CONFLICT, DUPLICATE, Stored
 from steadfast.webhooks.judge import find_violations
-from steadfast.webhooks.refusals import Refused
-from steadfast.webhooks.request import (
+from steadfast.webhooks.receiving.admission import authenticate, charge, read_event_id
+from steadfast.webhooks.receiving.answers import JSON, send_answer, send_refusal
+from steadfast.webhooks.receiving.batch import (
+    LARGEST_BATCH_BODY,
+    NDJSON,
+    describe_results,
+    read_item,
+    split_batch,
+)
+from steadfast.webhooks.receiving.flush import BUSY_RETRY_S
+from steadfast.webhooks.receiving.request import (
     Disconnected,
     Headers,
     Receive,
@@ -30,7 +35,8 @@ from steadfast.webhooks.request import (
     read_body,
     read_headers,
 )
-from steadfast.webhooks.service import ReceiverService
+from steadfast.webhooks.receiving.service import ReceiverService
+from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import KnownSource, Source
 
 log = logging.getLogger(__name__)
@@ -48,6 +54,8 @@ Answer = tuple[int, bytes, bytes]
 class Seen:
     """What is known of a request so far, for the counters."""
 
+    now: float
+    """When it came, in epoch seconds."""
     source_id: int | None = None
     key_id: int | None = None
     events: int = 0
@@ -80,7 +88,7 @@ class Receiver:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen, headers = Seen(), Headers()
+        seen, headers = Seen(self.service.clock().timestamp()), Headers()
         try:
             headers = read_headers(scope)
             status, content, media_type = await self._route(scope, headers, receive, seen)
@@ -95,9 +103,8 @@ class Receiver:
             await send_refusal(send, receive, refused, request_id, is_body_coming=is_body_coming)
         else:
             await send_answer(send, status, content, media_type)
-        minute = int(self.service.clock().timestamp() // 60)
         self.service.traffic.count_request(
-            minute, seen.source_id, seen.key_id, status, seen.events, seen.size
+            int(seen.now // 60), seen.source_id, seen.key_id, status, seen.events, seen.size
         )
 
     async def _route(self, scope: Scope, headers: Headers, receive: Receive, seen: Seen) -> Answer:
@@ -107,20 +114,24 @@ class Receiver:
         if len(parts) == 2:
             return self._show_page(parts[1], scope, headers)
         is_batch = len(parts) == 6 and parts[5] == "batch"
-        is_event = parts[:3] == ["", "v1", "in"] and (is_batch or len(parts) == 5)
         # An escaped slash would give an address a second name.
-        if not is_event or b"%2f" in (scope.get("raw_path") or b"").lower():
+        is_escaped = b"%2f" in (scope.get("raw_path") or b"").lower()
+        if not path.startswith("/v1/in/") or not (is_batch or len(parts) == 5) or is_escaped:
             raise Refused("not_found")
         if scope["method"] != "POST":
             raise Refused("method_not_allowed")
-        if not self.service.is_started:
-            await self.service.start()
         if not self.service.knows_sources:
-            raise Refused("busy", retry_after=BUSY_RETRY_S)
+            await self._begin()
         known = self.service.directory.find(parts[3], parts[4])
         if is_batch:
             return await self._take_batch(known, headers, receive, seen)
         return await self._take_one(known, headers, receive, seen)
+
+    async def _begin(self) -> None:
+        """The first request starts what no lifespan has started; without sources nobody can be told apart."""
+        await self.service.start()
+        if not self.service.knows_sources:
+            raise Refused("busy", retry_after=BUSY_RETRY_S)
 
     async def _take_one(
         self, known: KnownSource | None, headers: Headers, receive: Receive, seen: Seen
@@ -129,7 +140,8 @@ class Receiver:
         limit = known.source.max_bytes if known else DEFAULT_LIMIT
         content = await self._read(receive, headers, limit, seen)
         known = self._admit(known, headers, content, seen)
-        self._charge(known, 1, seen)
+        charge(known, 1, seen.now)
+        seen.events = 1
         event = read_event(known.source, read_event_id(known.source, headers), content)
         _judge_strictly(event)
         (stored,) = await self.service.store((event,))
@@ -142,7 +154,8 @@ class Receiver:
         content = await self._read(receive, headers, LARGEST_BATCH_BODY, seen)
         known = self._admit(known, headers, content, seen)
         items = split_batch(content, media_type)
-        self._charge(known, len(items), seen)
+        charge(known, len(items), seen.now)
+        seen.events = len(items)
         read = [await _read_strictly(known.source, number, item) for number, item in enumerate(items)]
         stored = iter(await self.service.store([e for _, e in read if isinstance(e, IncomingEvent)]))
         results = [
@@ -161,14 +174,10 @@ class Receiver:
         return content
 
     def _admit(self, known: KnownSource | None, headers: Headers, content: bytes, seen: Seen) -> KnownSource:
-        key = authenticate(known, headers, content, self.service.clock().timestamp())
+        key = authenticate(known, headers, content, seen.now)
         assert known is not None
         seen.source_id, seen.key_id = known.source.source_id, key.key_id
         return known
-
-    def _charge(self, known: KnownSource, count: int, seen: Seen) -> None:
-        charge(known, count, asyncio.get_running_loop().time())
-        seen.events = count
 
     def _show_page(self, name: str, scope: Scope, headers: Headers) -> Answer:
         if name not in ("livez", "readyz", "metrics") or scope["method"] not in ("GET", "HEAD"):

@@ -5,6 +5,7 @@ signatures and takes timestamps that are not digits.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -87,7 +88,7 @@ def _read_signatures(header: bytes) -> list[bytes]:
 
 def _decode(text: bytes) -> bytes | None:
     try:
-        digest = base64.b64decode(text, validate=True)
+        digest = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         return None
     return digest if len(digest) == _DIGEST_SIZE else None

@@ -19,7 +19,9 @@ class Bucket:
 
     def take(self, count: int, seconds: float) -> int:
         """Take `count` tokens: 0, or the whole seconds after which there are enough."""
-        self.tokens = min(self.burst, self.tokens + (seconds - self.filled_at) * self.rate_per_second)
+        # A clock that was set back refills nothing.
+        passed = max(0.0, seconds - self.filled_at)
+        self.tokens = min(self.burst, self.tokens + passed * self.rate_per_second)
         self.filled_at = seconds
         # A batch larger than the bucket passes when the bucket is full; it then owes the rest.
         needed = min(count, self.burst)

@@ -11,11 +11,11 @@ import asyncpg
 
 from steadfast.errors import SteadfastError
 from steadfast.webhooks.envelope import IncomingEvent
-from steadfast.webhooks.flush import FLUSHERS, Flusher, Queue
 from steadfast.webhooks.inbox import Stored, ensure_days, open_connection
-from steadfast.webhooks.request import Reading
+from steadfast.webhooks.receiving.flush import Flusher, Queue
+from steadfast.webhooks.receiving.request import Reading
+from steadfast.webhooks.receiving.traffic import Traffic
 from steadfast.webhooks.sources import REFRESH_SECONDS, Directory, Unseal
-from steadfast.webhooks.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ class ReceiverService:
     traffic: Traffic = field(default_factory=Traffic)
     _directory: Directory | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    knows_sources: bool = False
+    """Whether the sources were ever read: before, a sender that we should know looks like a stranger."""
     _has_looked: asyncio.Event = field(default_factory=asyncio.Event)
     _heard_at: float = float("-inf")
     _days_made_at: float = float("-inf")
@@ -50,26 +52,15 @@ class ReceiverService:
             self._directory = Directory(self.unseal)
         return self._directory
 
-    @property
-    def is_started(self) -> bool:
-        """Whether `start` has come to its end."""
-        return self._has_looked.is_set() and self.queue.tried.is_set()
-
-    @property
-    def knows_sources(self) -> bool:
-        """Whether the sources were ever read: before, a sender that we should know looks like a stranger."""
-        return self._heard_at > float("-inf")
-
     async def start(self) -> None:
         """Read the sources once, if the warehouse answers, and go on in the background.
 
         Of calls that come while another one starts, each waits for its end.
         """
         if not self._tasks:
-            flushers = [Flusher(self.url, self.queue, self.traffic, self.clock) for _ in range(FLUSHERS)]
-            self._tasks = [asyncio.create_task(flusher.run()) for flusher in flushers]
-            self._tasks.append(asyncio.create_task(self._keep_fresh()))
-            self._tasks.append(asyncio.create_task(self._end_late_bodies()))
+            flusher = Flusher(self.url, self.queue, self.traffic, self.clock)
+            work = (flusher.run(), self._keep_fresh(), self._end_late_bodies())
+            self._tasks = [asyncio.create_task(each) for each in work]
         await self._has_looked.wait()
         await self.queue.tried.wait()
 
@@ -119,11 +110,11 @@ class ReceiverService:
     async def _end_late_bodies(self) -> None:
         while True:
             await asyncio.sleep(1)
-            self.reading.end_late(asyncio.get_running_loop().time())
+            self.reading.end_late()
 
     async def _refresh(self, connection: asyncpg.Connection) -> None:
         seconds = asyncio.get_running_loop().time()
-        await self.directory.refresh(connection, seconds)
+        await self.directory.refresh(connection, self.clock().timestamp())
         sources = self.directory.sources.values()
         self.traffic.names.update(
             {known.source.source_id: (known.source.entity, known.source.slug) for known in sources}
@@ -132,7 +123,7 @@ class ReceiverService:
         if seconds - self._days_made_at > DAYS_EVERY_SECONDS:
             await ensure_days(connection, self.clock().date())
             self._days_made_at = seconds
-        self._heard_at = seconds
+        self._heard_at, self.knows_sources = seconds, True
 
     def _measure(self) -> None:
         self.traffic.forget_excess()

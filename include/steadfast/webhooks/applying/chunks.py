@@ -12,10 +12,10 @@ from psycopg.rows import class_row
 from steadfast.errors import QualityError
 from steadfast.warehouse.event_tables import EventTable
 from steadfast.warehouse.queries import load_queries
+from steadfast.webhooks.applying.failures import is_fault_of_event, shorten
+from steadfast.webhooks.applying.halve import apply_in_halves
+from steadfast.webhooks.applying.statement import Statement, compose_statement
 from steadfast.webhooks.contract import EventType
-from steadfast.webhooks.failures import is_fault_of_event, shorten
-from steadfast.webhooks.halve import apply_in_halves
-from steadfast.webhooks.statement import Statement, compose_statement
 
 Contracts = Mapping[tuple[str, int], EventType]
 

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 
+from steadfast.webhooks.receiving.request import Receive, Send
 from steadfast.webhooks.refusals import Refused, describe_refusal
-from steadfast.webhooks.request import Receive, Send
 
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"

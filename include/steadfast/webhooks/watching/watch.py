@@ -15,9 +15,9 @@ from psycopg.rows import class_row
 from steadfast.alerts.signals import Severity, Signal
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.outcome import list_failing_chunks, read_backlog
-from steadfast.webhooks.quiet import find_silences
-from steadfast.webhooks.telling import (
+from steadfast.webhooks.applying.outcome import list_failing_chunks, read_backlog
+from steadfast.webhooks.watching.quiet import find_silences
+from steadfast.webhooks.watching.telling import (
     Sender,
     bundle_signals,
     count_of,

@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from steadfast.errors import ConfigError
-from steadfast.webhooks.guarded_protocol import GuardedProtocol, raise_file_limit
+from steadfast.webhooks.receiving.guarded_protocol import GuardedProtocol, raise_file_limit
 
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 15

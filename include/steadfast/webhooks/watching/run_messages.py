@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from steadfast.alerts.signals import Severity, Signal
-from steadfast.webhooks.outcome import Backlog, FailingChunk
-from steadfast.webhooks.telling import PRODUCT, count_of, spell_minutes, write_body, write_signal
+from steadfast.webhooks.applying.outcome import Backlog, FailingChunk
+from steadfast.webhooks.watching.telling import PRODUCT, count_of, spell_minutes, write_body, write_signal
 
 MOST_REASONS = 5
 

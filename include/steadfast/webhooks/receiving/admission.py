@@ -1,8 +1,8 @@
 """Who sends, and how much he may: the same 401 for everything that is wrong with the first."""
 
+from steadfast.webhooks.receiving.request import Headers
+from steadfast.webhooks.receiving.signature import NO_KEY, Key, find_signing_key, find_token_key, is_timely
 from steadfast.webhooks.refusals import Refused
-from steadfast.webhooks.request import Headers
-from steadfast.webhooks.signature import NO_KEY, Key, find_signing_key, find_token_key, is_timely
 from steadfast.webhooks.sources import KnownSource, Source
 
 

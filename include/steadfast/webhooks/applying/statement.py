@@ -13,7 +13,7 @@ from psycopg import sql
 
 from steadfast.warehouse.event_tables import EventTable
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.checks import Check, given_column, list_checks
+from steadfast.webhooks.applying.checks import Check, given_column, list_checks
 from steadfast.webhooks.contract import OUTSIDE_DATA, EventType, Field, Kind
 
 LONGEST_SHOWN = 80

@@ -22,12 +22,12 @@ from steadfast.warehouse.queries import load_queries
 from steadfast.webhooks.envelope import IncomingEvent, read_event
 from steadfast.webhooks.inbox import ACCEPTED, CONFLICT, DUPLICATE, Stored
 from steadfast.webhooks.judge import find_violations
-from steadfast.webhooks.n8n import Execution, N8nClient, N8nServer, open_n8n
-from steadfast.webhooks.n8n_cursor import Cursor, advance, read_cursor, write_cursor
-from steadfast.webhooks.reconcile_signals import record_findings
+from steadfast.webhooks.n8n.client import Execution, N8nClient, N8nServer, open_n8n
+from steadfast.webhooks.n8n.cursor import Cursor, advance, read_cursor, write_cursor
+from steadfast.webhooks.n8n.signals import record_findings
+from steadfast.webhooks.n8n.unsent import UnsentItem, find_unsent
 from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import Source
-from steadfast.webhooks.unsent import UnsentItem, find_unsent
 
 OPEN_STATUSES = ("new", "running", "waiting")
 BATCH = 500

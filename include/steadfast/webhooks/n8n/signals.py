@@ -12,7 +12,7 @@ from psycopg import Connection
 from steadfast.alerts.signals import Severity, Signal, record_signal
 
 if TYPE_CHECKING:
-    from steadfast.webhooks.reconcile import Reconciled
+    from steadfast.webhooks.n8n.reconcile import Reconciled
 
 RECOVERED = "webhook_events_recovered"
 UNREADABLE = "webhook_events_unreadable"

@@ -1,0 +1,1 @@
+"""Looking at events, mending them, and letting them run once more."""

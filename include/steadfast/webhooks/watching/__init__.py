@@ -1,0 +1,1 @@
+"""What ops should know: sources that fall silent, what is refused, what waits, what died."""

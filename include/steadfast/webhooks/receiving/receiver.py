@@ -95,7 +95,8 @@ class Receiver:
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender is told to try again
-            refused = error if isinstance(error, Refused) else _explain(error)
+            # Without its traceback, which holds the frames of the request and with them its body.
+            refused = (error if isinstance(error, Refused) else _explain(error)).with_traceback(None)
             status, request_id = refused.refusal.status, secrets.token_hex(8)
             if seen.source_id is not None:
                 log.info("%s for source %d, request %s", refused.refusal.code, seen.source_id, request_id)

@@ -20,7 +20,7 @@ BODY_SECONDS = 10
 LATE = -1
 UNCOUNTED_BYTES = 64 * 1024
 """A connection's own buffer is as large; only larger bodies count against the memory of all."""
-MOST_BODY_BYTES = 64 * 2**20
+MOST_BODY_BYTES = 32 * 2**20
 SEPARATORS = len(b": \r\n")
 Headers = dict[bytes, bytes]
 
@@ -137,3 +137,5 @@ async def _read_parts(
         raise Disconnected
     finally:
         reading.held_bytes -= held
+        # A refusal's traceback would keep them alive until the collector comes round.
+        parts.clear()

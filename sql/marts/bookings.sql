@@ -38,7 +38,7 @@ daily AS (
         coalesce(sum(booking.party_size) FILTER (WHERE booking.status <> 'cancelled'), 0)::bigint AS guest_count,
         CASE WHEN booking.currency IS NOT NULL THEN
             coalesce(sum(booking.amount) FILTER (WHERE booking.status <> 'cancelled'), 0)
-        END::numeric(20, 6) AS booked_amount,
+        END::numeric(38, 6) AS booked_amount,
         max(booking.received_at) AS last_synced_at
     FROM named AS booking
     LEFT JOIN marts.source_channels AS known

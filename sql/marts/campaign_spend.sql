@@ -108,12 +108,12 @@ SELECT
     summed.medium,
     summed.campaign,
     summed.currency,
-    summed.cost::numeric(20, 6) AS cost,
+    summed.cost::numeric(38, 6) AS cost,
     coalesce(summed.impressions, 0) AS impressions,
     coalesce(summed.clicks, 0) AS clicks,
     CASE WHEN published.day IS NOT NULL THEN summed.sessions END AS sessions,
     summed.order_count,
-    summed.revenue::numeric(20, 6) AS revenue,
+    summed.revenue::numeric(38, 6) AS revenue,
     (summed.cost / nullif(summed.clicks, 0))::double precision AS cost_per_click,
     CASE WHEN published.day IS NOT NULL THEN
         (summed.cost / nullif(summed.sessions, 0))::double precision

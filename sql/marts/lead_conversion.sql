@@ -32,6 +32,7 @@ WITH named AS (
                 JOIN facts.fact_lead AS nearer ON nearer.source_id = sender.source_id
                 WHERE sender.entity_id = lead.entity_id
                     AND nearer.lead_id = lead.lead_id
+                    AND nearer.status <> 'spam'
                     AND (nearer.source_id = purchase.source_id OR nearer.source_id < lead.source_id)
             )
         )
@@ -66,7 +67,7 @@ cohorts AS (
         sum(count(*) FILTER (WHERE place = 1)) OVER channels::bigint AS lead_count,
         count(*) FILTER (WHERE order_count > 0) AS converted_count,
         sum(order_count)::bigint AS order_count,
-        coalesce(sum(revenue), 0)::numeric(20, 6) AS revenue,
+        coalesce(sum(revenue), 0)::numeric(38, 6) AS revenue,
         coalesce(sum(days_to_order), 0)::double precision AS days_to_order,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY days_to_order::double precision) AS median_days_to_order,
         max(max(received_at)) OVER channels AS last_synced_at,

@@ -35,10 +35,10 @@ daily AS (
         count(*) FILTER (WHERE lead.status = 'spam') AS spam_count,
         CASE WHEN lead.currency IS NOT NULL THEN
             coalesce(sum(lead.value) FILTER (WHERE lead.status <> 'spam'), 0)
-        END::numeric(20, 6) AS lead_value,
+        END::numeric(38, 6) AS lead_value,
         CASE WHEN lead.currency IS NOT NULL THEN
             coalesce(sum(lead.value) FILTER (WHERE lead.status = 'won'), 0)
-        END::numeric(20, 6) AS won_value,
+        END::numeric(38, 6) AS won_value,
         max(lead.received_at) AS last_synced_at
     FROM named AS lead
     LEFT JOIN marts.source_channels AS known

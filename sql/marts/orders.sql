@@ -34,6 +34,7 @@ WITH refunded AS (
                 JOIN facts.fact_order AS nearer ON nearer.source_id = sender.source_id
                 WHERE sender.entity_id = purchase.entity_id
                     AND nearer.order_id = purchase.order_id
+                    AND nearer.currency = refund.currency
                     AND (nearer.source_id = refund.source_id OR nearer.source_id < purchase.source_id)
             )
         )
@@ -74,6 +75,16 @@ daily AS (
         purchase.campaign,
         purchase.currency,
         known.channel
+),
+
+held AS (
+    SELECT
+        entity_id,
+        day,
+        string_agg(held_reason, '; ' ORDER BY event_type) AS held_reason
+    FROM marts.held_events
+    WHERE event_type IN ('order', 'refund')
+    GROUP BY entity_id, day
 )
 
 SELECT
@@ -88,12 +99,12 @@ SELECT
     daily.order_count,
     daily.cancelled_count,
     daily.item_count,
-    daily.revenue::numeric(20, 6) AS revenue,
-    daily.tax::numeric(20, 6) AS tax,
-    daily.shipping::numeric(20, 6) AS shipping,
-    daily.discount::numeric(20, 6) AS discount,
-    daily.refunded_amount::numeric(20, 6) AS refunded_amount,
-    (daily.revenue - daily.refunded_amount)::numeric(20, 6) AS net_revenue,
+    daily.revenue::numeric(38, 6) AS revenue,
+    daily.tax::numeric(38, 6) AS tax,
+    daily.shipping::numeric(38, 6) AS shipping,
+    daily.discount::numeric(38, 6) AS discount,
+    daily.refunded_amount::numeric(38, 6) AS refunded_amount,
+    (daily.revenue - daily.refunded_amount)::numeric(38, 6) AS net_revenue,
     (daily.revenue / nullif(daily.order_count, 0))::double precision AS revenue_per_order,
     daily.cancelled_count::double precision / nullif(daily.order_count + daily.cancelled_count, 0)
         AS cancellation_rate,
@@ -106,7 +117,6 @@ FROM daily
 LEFT JOIN marts.event_freshness AS fresh
     ON fresh.entity_id = daily.entity_id
     AND fresh.event_type = 'order'
-LEFT JOIN marts.held_events AS held
+LEFT JOIN held
     ON held.entity_id = daily.entity_id
-    AND held.event_type = 'order'
     AND held.day = daily.day;

@@ -45,7 +45,7 @@ daily AS (
         refund.currency,
         count(*) AS refund_count,
         count(*) FILTER (WHERE NOT refund.is_order_known) AS unknown_order_count,
-        sum(refund.amount)::numeric(20, 6) AS refunded_amount,
+        sum(refund.amount)::numeric(38, 6) AS refunded_amount,
         max(refund.received_at) AS last_synced_at
     FROM traced AS refund
     LEFT JOIN marts.source_channels AS known

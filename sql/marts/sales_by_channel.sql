@@ -57,8 +57,8 @@ summed AS (
         sum(sum(sessions)) OVER channels::bigint AS sessions,
         sum(sum(lead_count)) OVER channels::bigint AS lead_count,
         sum(order_count)::bigint AS order_count,
-        sum(revenue)::numeric(20, 6) AS revenue,
-        sum(refunded_amount)::numeric(20, 6) AS refunded_amount,
+        sum(revenue)::numeric(38, 6) AS revenue,
+        sum(refunded_amount)::numeric(38, 6) AS refunded_amount,
         max(max(last_synced_at)) OVER channels AS last_synced_at,
         count(currency) OVER channels AS currency_count
     FROM parts
@@ -97,7 +97,7 @@ held AS (
         day,
         string_agg(held_reason, '; ' ORDER BY event_type) AS held_reason
     FROM marts.held_events
-    WHERE event_type IN ('lead', 'order')
+    WHERE event_type IN ('lead', 'order', 'refund')
     GROUP BY entity_id, day
 )
 
@@ -112,7 +112,7 @@ SELECT
     summed.order_count,
     summed.revenue,
     summed.refunded_amount,
-    (summed.revenue - summed.refunded_amount)::numeric(20, 6) AS net_revenue,
+    (summed.revenue - summed.refunded_amount)::numeric(38, 6) AS net_revenue,
     summed.lead_count::double precision / nullif(seen.sessions, 0) AS leads_per_session,
     summed.order_count::double precision / nullif(summed.lead_count, 0) AS orders_per_lead,
     summed.order_count::double precision / nullif(seen.sessions, 0) AS orders_per_session,

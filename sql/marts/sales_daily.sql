@@ -45,8 +45,8 @@ summed AS (
         sum(sum(won_count)) OVER days::bigint AS won_count,
         sum(order_count)::bigint AS order_count,
         sum(cancelled_count)::bigint AS cancelled_count,
-        sum(revenue)::numeric(20, 6) AS revenue,
-        sum(refunded_amount)::numeric(20, 6) AS refunded_amount,
+        sum(revenue)::numeric(38, 6) AS revenue,
+        sum(refunded_amount)::numeric(38, 6) AS refunded_amount,
         max(max(last_synced_at)) OVER days AS last_synced_at,
         count(currency) OVER days AS currency_count
     FROM parts
@@ -70,7 +70,7 @@ held AS (
         day,
         string_agg(held_reason, '; ' ORDER BY event_type) AS held_reason
     FROM marts.held_events
-    WHERE event_type IN ('lead', 'order')
+    WHERE event_type IN ('lead', 'order', 'refund')
     GROUP BY entity_id, day
 )
 
@@ -86,7 +86,7 @@ SELECT
     summed.cancelled_count,
     summed.revenue,
     summed.refunded_amount,
-    (summed.revenue - summed.refunded_amount)::numeric(20, 6) AS net_revenue,
+    (summed.revenue - summed.refunded_amount)::numeric(38, 6) AS net_revenue,
     summed.order_count::double precision / nullif(summed.lead_count, 0) AS orders_per_lead,
     (summed.revenue / nullif(summed.order_count, 0))::double precision AS revenue_per_order,
     fresh.as_of,

@@ -79,6 +79,7 @@ CREATE TABLE facts.{table} (
     event_at timestamptz NOT NULL,
     {columns},
     inbox_id bigint NOT NULL,
+    root_id bigint NOT NULL,
     received_at timestamptz NOT NULL,
     run_id bigint NOT NULL,
     PRIMARY KEY (source_id, {key})

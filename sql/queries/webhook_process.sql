@@ -102,6 +102,7 @@ SELECT
     to_id,
     first_received_at,
     last_received_at,
+    event_count,
     attempt
 FROM ops.webhook_chunk
 WHERE state = 'planned'
@@ -122,7 +123,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS chunk_event (
     schema_version smallint NOT NULL,
     received_at timestamptz NOT NULL,
     body bytea NOT NULL,
-    is_text_ok boolean NOT NULL
+    is_text_ok boolean NOT NULL,
+    root_id bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
 
 -- name: take_events
@@ -137,7 +139,8 @@ SELECT
     schema_version,
     received_at,
     body,
-    is_text_ok
+    is_text_ok,
+    coalesce(root_id, inbox_id)
 FROM landing.webhook_inbox
 WHERE entity_id = ANY (%(entity_ids)s::integer[])
     AND inbox_id > %(from_id)s
@@ -260,6 +263,7 @@ WITH judged AS MATERIALIZED (
         found.source_id,
         found.event_id,
         found.received_at,
+        found.root_id,
         found.occurred,
         found.fault,
         {given},
@@ -282,6 +286,7 @@ WITH judged AS MATERIALIZED (
                     parsed.source_id,
                     parsed.event_id,
                     parsed.received_at,
+                    parsed.root_id,
                     parsed.event ->> 'timestamp' AS occurred,
                     parsed.event -> 'data' AS data
                 FROM (
@@ -291,6 +296,7 @@ WITH judged AS MATERIALIZED (
                         inbox.source_id,
                         inbox.event_id,
                         inbox.received_at,
+                        inbox.root_id,
                         convert_from(inbox.body, 'UTF8')::jsonb AS event
                     FROM pg_temp.chunk_event AS inbox
                     WHERE {lies_in_range}
@@ -314,6 +320,7 @@ kept AS (
         event_on,
         event_at,
         inbox_id,
+        root_id,
         received_at,
         run_id,
         {columns}
@@ -327,6 +334,7 @@ kept AS (
             {event_on} AS event_on,
             judged.occurred::timestamptz AS event_at,
             judged.inbox_id,
+            judged.root_id,
             judged.received_at,
             %(run_id)s::bigint AS run_id,
             {values}
@@ -338,16 +346,20 @@ kept AS (
         source_id,
         {key},
         event_at DESC,
+        root_id DESC,
         inbox_id DESC
     ON CONFLICT (source_id, {key}) DO UPDATE SET
         entity_id = excluded.entity_id,
         event_on = excluded.event_on,
         event_at = excluded.event_at,
         inbox_id = excluded.inbox_id,
+        root_id = excluded.root_id,
         received_at = excluded.received_at,
         run_id = excluded.run_id
         {updates}
-    WHERE (target.event_at, target.inbox_id) <= (excluded.event_at, excluded.inbox_id)
+    -- Of one moment the one that came last, and a replay counts as what it is a copy of.
+    WHERE (target.event_at, target.root_id, target.inbox_id)
+        <= (excluded.event_at, excluded.root_id, excluded.inbox_id)
 ),
 buried AS (
     INSERT INTO landing.dead_letter (
@@ -394,6 +406,14 @@ FROM judged;
 -- name: take_field
 -- A field of `data` as text.
 opened.data ->> {name} AS {given}
+
+-- name: name_given
+-- A field on its way to the table. 10042.0 is the number 10042, and so is its text.
+CASE
+    WHEN found.{given} LIKE '%%.%%0' AND jsonb_typeof(found.data -> {name}) = 'number'
+        THEN split_part(found.{given}, '.', 1)
+    ELSE found.{given}
+END AS {given}
 
 -- name: fault
 -- The first check that does not hold decides.

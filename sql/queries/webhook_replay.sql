@@ -249,7 +249,13 @@ SELECT count(*)
 FROM landing.webhook_inbox AS inbox
 WHERE inbox.entity_id = ANY(%(entity_ids)s)
     AND {filter}
-    AND {state} = %(state)s;
+    AND {state} = %(state)s
+    -- What has a copy is done with: a second one would undo what was mended in the first.
+    AND NOT EXISTS (
+        SELECT
+        FROM landing.webhook_inbox AS copied
+        WHERE copied.replay_of = inbox.inbox_id
+    );
 
 -- name: pick_dead
 -- The next dead letters after a place, locked: whoever comes second finds them in another state.
@@ -297,6 +303,12 @@ WHERE inbox.entity_id = ANY(%(entity_ids)s)
     AND (inbox.entity_id, inbox.inbox_id) > (%(after_entity)s, %(after_id)s)
     AND {filter}
     AND coalesce({state} = %(state)s, true)
+    -- What has a copy is done with: a second one would undo what was mended in the first.
+    AND NOT EXISTS (
+        SELECT
+        FROM landing.webhook_inbox AS copied
+        WHERE copied.replay_of = inbox.inbox_id
+    )
 ORDER BY
     inbox.entity_id,
     inbox.inbox_id
@@ -339,7 +351,8 @@ INSERT INTO landing.webhook_inbox (
     body,
     is_text_ok,
     origin,
-    replay_of
+    replay_of,
+    root_id
 )
 SELECT
     nextval('landing.webhook_inbox_id'),
@@ -352,7 +365,8 @@ SELECT
     inbox.body,
     inbox.is_text_ok,
     'replay',
-    inbox.inbox_id
+    inbox.inbox_id,
+    coalesce(inbox.root_id, inbox.inbox_id)
 FROM unnest(%(inbox_ids)s::bigint[], %(entity_ids)s::integer[], %(received_at)s::timestamptz[])
     WITH ORDINALITY AS picked (inbox_id, entity_id, received_at, place)
 CROSS JOIN LATERAL (
@@ -381,7 +395,8 @@ INSERT INTO landing.webhook_inbox (
     body,
     is_text_ok,
     origin,
-    replay_of
+    replay_of,
+    root_id
 )
 SELECT
     nextval('landing.webhook_inbox_id'),
@@ -394,7 +409,13 @@ SELECT
     mended.body,
     mended.is_text_ok,
     'replay',
-    mended.replay_of
+    mended.replay_of,
+    (
+        SELECT coalesce(kept.root_id, kept.inbox_id)
+        FROM landing.webhook_inbox AS kept
+        WHERE kept.entity_id = mended.entity_id
+            AND kept.inbox_id = mended.replay_of
+    )
 FROM unnest(
     %(inbox_ids)s::bigint[],
     %(entity_ids)s::integer[],

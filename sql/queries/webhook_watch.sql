@@ -205,7 +205,8 @@ WHERE traffic.status NOT IN (200, 202)
 GROUP BY asked.source_id;
 
 -- name: list_new_dead_letters
--- What died since a run began, one row a source and reason, with the first as the example.
+-- What died of late, one row a source, reason and day, with the first as the example; whoever ran before this run
+-- may have ended before it could tell, or had another clock.
 SELECT
     dying.*,
     entity.slug AS entity,
@@ -222,11 +223,12 @@ FROM (
         max(failed_at) AS last_at
     FROM landing.dead_letter
     WHERE state = 'dead'
-        AND failed_at >= (SELECT started_at FROM ops.sync_run WHERE run_id = %(run_id)s)
+        AND failed_at >= (SELECT started_at FROM ops.sync_run WHERE run_id = %(run_id)s) - interval '6 hours'
     GROUP BY
         entity_id,
         source_id,
-        reason
+        reason,
+        (failed_at AT TIME ZONE 'UTC')::date
 ) AS dying
 JOIN landing.dead_letter AS example ON example.inbox_id = dying.first_id
 JOIN config.webhook_source AS source ON source.source_id = dying.source_id

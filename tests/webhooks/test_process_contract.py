@@ -14,7 +14,7 @@ from steadfast.webhooks.contract import OUTSIDE_DATA, Field, Kind
 from steadfast.webhooks.events import EVENTS
 from steadfast.webhooks.judge import find_violations
 
-from .conftest import SENT
+from .conftest import SENT, order
 
 MOMENT_SIGNS = "0123456789-T:.+Zz "
 MOMENTS = [
@@ -135,3 +135,17 @@ def only_sql_knows(inbox, inbox_id) -> bool:
     )
     is_date = "valid is a moment" in detail or "valid is a day" in detail
     return reason == "bad_field" and (is_date or "bytes in" in detail)
+
+
+@pytest.mark.parametrize("order_id", ["10042", "10042.0", "10042.00", '"10042"'])
+def test_a_number_is_the_same_id_however_it_is_written(inbox, order_id):
+    body = json.dumps({"type": "order", "timestamp": SENT, "data": order(order_id="@")})
+    inbox.add_body(body.replace('"@"', order_id).encode())
+    inbox.process()
+    assert inbox.rows("order_id") == [("10042",)]
+
+
+def test_a_text_that_only_looks_like_a_number_stays_as_it_is(inbox):
+    inbox.add(order(order_id="10042.0"))
+    inbox.process()
+    assert inbox.rows("order_id") == [("10042.0",)]

@@ -302,3 +302,12 @@ def test_workers_at_once_take_different_chunks_and_agree(inbox, monkeypatch):
     reset(inbox)
     inbox.work()
     assert inbox.checksum() == together
+
+
+def test_a_chunk_that_finds_fewer_events_than_were_planned_is_not_done(inbox):
+    gone = inbox.add(order())
+    inbox.add(order(order_id="2"))
+    inbox.plan()
+    inbox.execute("DELETE FROM landing.webhook_inbox WHERE inbox_id = %s", gone)
+    (failure,) = inbox.work().failures
+    assert "planned with 2 events, but the inbox has 1" in failure

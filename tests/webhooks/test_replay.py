@@ -338,3 +338,25 @@ def test_replaying_what_was_applied_changes_nothing_in_the_facts(inbox):
     inbox.now += 2 * HOUR
     assert inbox.process().applied_count == 1
     assert inbox.rows("order_id, total, event_at") == before
+
+
+def test_a_second_replay_of_what_was_applied_does_not_undo_what_the_first_one_mended(inbox):
+    inbox.add(order(total="1000"))
+    inbox.process()
+    ten = [{"op": "replace", "path": "/data/total", "value": "10"}]
+    ask(inbox.pipeline, ten, now=inbox.now + HOUR, state="applied", event_type="order")
+    inbox.now += 2 * HOUR
+    inbox.process()
+    again = ask(inbox.pipeline, now=inbox.now, state="applied", until=inbox.now - HOUR, event_type="order")
+    assert again.replayed_count == 0
+    assert [total for (total,) in inbox.rows("total")] == [10]
+
+
+def test_a_replayed_event_does_not_beat_one_of_the_same_moment_that_came_after_it(inbox):
+    bad = inbox.add(order(status="placed", currency="usd"))
+    inbox.add(order(status="paid"))
+    inbox.process()
+    ask(inbox.pipeline, USD, now=inbox.now + HOUR, inbox_id=bad)
+    inbox.now += 2 * HOUR
+    inbox.process()
+    assert inbox.rows("order_id, status") == [("10042", "paid")]

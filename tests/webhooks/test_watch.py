@@ -57,9 +57,15 @@ def test_dead_letters_are_told_once_a_source_reason_and_day(world, look):
 
 
 def test_dead_letters_of_earlier_runs_are_no_news(world, look):
-    world.bury(failed_at=NOW - timedelta(minutes=10))
+    world.bury(failed_at=NOW - timedelta(hours=7))
     world.plan_to(10)
     assert look() == 0
+
+
+def test_dead_letters_of_a_run_that_ended_before_it_could_tell_are_told_by_the_next(world, look):
+    world.bury(failed_at=NOW - timedelta(minutes=10))
+    world.plan_to(10)
+    assert look() == 1
 
 
 def test_a_reason_that_hits_many_sources_is_one_mail(world, look):

@@ -33,7 +33,7 @@ MOST_SHARDS = 2
 PROCESS_SECONDS = 240
 """A run is over before its deadline; what is left is due in the next one."""
 RECONCILE_SECONDS = 120
-UPSTREAM = ["claim", "process"]
+UPSTREAM = ["claim", "process", "reconcile", "publish_asset"]
 
 
 def every(minutes: int) -> str:
@@ -165,7 +165,7 @@ def raise_if_upstream_failed(failed: Iterable[str]) -> None:
 
 
 def failed_tasks(context: Any) -> list[str]:
-    """Which tasks of this run that bring events into tables have failed."""
+    """Which of the other tasks of this run have failed."""
     dag_run = context["dag_run"]
     states = context["ti"].get_task_states(dag_id=dag_run.dag_id, task_ids=UPSTREAM, run_ids=[dag_run.run_id])
     return [name for name, state in states.get(dag_run.run_id, {}).items() if str(state) == "failed"]

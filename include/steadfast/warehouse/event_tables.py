@@ -14,7 +14,16 @@ from steadfast.errors import ConfigError
 from steadfast.warehouse.facts import guard_table, read_columns
 from steadfast.warehouse.queries import load_queries
 
-COMMON_COLUMNS = ("entity_id", "source_id", "event_on", "event_at", "inbox_id", "received_at", "run_id")
+COMMON_COLUMNS = (
+    "entity_id",
+    "source_id",
+    "event_on",
+    "event_at",
+    "inbox_id",
+    "root_id",
+    "received_at",
+    "run_id",
+)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ CREATE TABLE landing.webhook_inbox (
     is_text_ok boolean NOT NULL,
     origin text NOT NULL CHECK (origin IN ('http', 'reconcile', 'replay')),
     replay_of bigint,
+    root_id bigint,
     PRIMARY KEY (entity_id, inbox_id, received_at)
 ) PARTITION BY RANGE (received_at);
 CREATE INDEX ON landing.webhook_inbox (replay_of) WHERE replay_of IS NOT NULL;
@@ -78,6 +79,8 @@ EXCEPTION WHEN feature_not_supported THEN
 END
 $$;
 COMMENT ON COLUMN landing.webhook_inbox.body IS 'as received, byte for byte';
+COMMENT ON COLUMN landing.webhook_inbox.root_id IS
+    'of a replay: the event that it goes back to, whose place in time it keeps among events of one moment';
 COMMENT ON COLUMN landing.webhook_inbox.is_text_ok IS 'false: it holds text that PostgreSQL cannot store';
 
 CREATE TABLE landing.webhook_event_key (

@@ -33,11 +33,13 @@ def add_event(warehouse, source_id: int, kind: str, day: date, **columns: Any) -
     """An event that was loaded: required fields that a test does not name have some value that fits."""
     at = columns.pop("event_at", datetime.combine(day, NOON))
     required = [field for field in EVENTS[kind, 1].fields if field.is_required]
+    number = next(_numbers)
     values = {
         "event_on": day,
         "event_at": at,
         "received_at": at + timedelta(minutes=1),
-        "inbox_id": next(_numbers),
+        "inbox_id": number,
+        "root_id": number,
         "run_id": 1,
         **{field.column_name: _make_up(field, at) for field in required},
         **columns,

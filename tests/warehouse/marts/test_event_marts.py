@@ -215,3 +215,13 @@ def test_custom_events_are_counted_by_name_and_show_nothing_of_what_they_carry(w
         ("newsletter_opened", 2),
     ]
     assert "payload" not in rows[0]
+
+
+def test_sums_of_the_largest_amounts_that_a_contract_allows_are_still_readable(warehouse, shop):
+    for number in range(101):
+        add_event(
+            warehouse, shop, "order", TUESDAY, order_id=f"o-{number}", total="999999999999", currency="USD"
+        )
+    assert warehouse.read("orders")[0]["revenue"] == 101 * 999_999_999_999
+    assert warehouse.read("sales_daily")[0]["net_revenue"] == 101 * 999_999_999_999
+    assert warehouse.read("sales_by_channel")[0]["revenue"] == 101 * 999_999_999_999

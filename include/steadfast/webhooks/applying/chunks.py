@@ -30,6 +30,7 @@ class Chunk:
     to_id: int
     first_received_at: datetime
     last_received_at: datetime
+    event_count: int
     attempt: int
 
 
@@ -99,6 +100,11 @@ def apply_chunk(work: Work) -> Counts:
             counts += _apply_kind(work, statement)
     if counts.applied + counts.dead != total:
         raise QualityError(f"Chunk {work.chunk.chunk_id} has {total} events, but it came to {counts}.")
+    if total != work.chunk.event_count:
+        raise QualityError(
+            f"Chunk {work.chunk.chunk_id} was planned with {work.chunk.event_count} events, but the inbox "
+            f"has {total} of them. Was a partition of landing.webhook_inbox dropped or restored?"
+        )
     work.connection.execute(queries["resolve_originals"], work.values())
     values = work.values(applied_count=counts.applied, dead_count=counts.dead)
     work.connection.execute(queries["finish_chunk"], values)

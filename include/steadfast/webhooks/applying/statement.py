@@ -54,7 +54,7 @@ def compose_statement(event: EventType, table: EventTable) -> Statement:
         "key": _listed(sql.Identifier(name) for name in table.key),
         "faults": sql.SQL("\n").join(map(_number_fault, range(1, len(checks) + 1), checks)),
         "fields": _listed(map(_take_field, inside)),
-        "given": _listed(sql.Identifier("found", given_column(field)) for field in inside),
+        "given": _listed(map(_give_field, inside)),
         "keeps_data": sql.Literal(any(field.kind is Kind.DATA for field in event.fields)),
         "event_on": _find_day(event),
         "columns": _listed(names),
@@ -77,6 +77,13 @@ def compose_statement(event: EventType, table: EventTable) -> Statement:
 
 def _take_field(field: Field) -> sql.Composed:
     return _block("take_field", name=sql.Literal(field.name), given=sql.Identifier(given_column(field)))
+
+
+def _give_field(field: Field) -> sql.Composable:
+    given = sql.Identifier(given_column(field))
+    if field.kind is Kind.TEXT:
+        return _block("name_given", name=sql.Literal(field.name), given=given)
+    return sql.Identifier("found", given_column(field))
 
 
 def _number_fault(number: int, check: Check) -> sql.Composed:

@@ -303,3 +303,28 @@ def test_chunks_and_plain_bodies_share_a_connection(receiver):
         for request in (in_chunks, receiver.write(ORDERS), in_chunks):
             wire.send(request)
         assert [wire.read_answer().status for _ in range(3)] == [202, 202, 200]
+
+
+def push(receiver, start: bytes, more: bytes, most: int) -> int:
+    """Send `start`, then `more` again and again until the server hangs up; how many bytes it took."""
+    address = receiver.address
+    sent = 0
+    wire = socket.create_connection((address.host, address.port), 20)
+    with wire, contextlib.suppress(ConnectionError):
+        wire.sendall(start)
+        while sent < most:
+            wire.sendall(more)
+            sent += len(more)
+    return sent
+
+
+@pytest.mark.parametrize("trailer", [b"a:b\r\n" * 1000, b"x" * 6000])
+def test_fields_after_the_body_are_not_taken_without_end(receiver, trailer):
+    head = b"POST /v1/in/acme/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    start = head + b"Transfer-Encoding: chunked\r\n\r\n0\r\na: "
+    assert push(receiver, start, trailer, 40_000_000) < 20_000_000
+
+
+def test_requests_are_not_taken_in_advance_without_end(receiver):
+    requests = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 3000
+    assert push(receiver, requests, requests, 40_000_000) < 20_000_000

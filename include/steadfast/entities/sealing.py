@@ -1,7 +1,7 @@
 """Signing secrets at rest: sealed with Fernet, so that a copy of the warehouse signs nothing.
 
-Several keys may open, the newest seals. To change the key, put a new one in front, run
-`steadfast source reseal`, and take the old one away.
+Several keys may open, the newest seals. To change the key, put a new one in front, restart the receivers,
+run `steadfast source reseal`, and take the old one away.
 """
 
 import secrets

@@ -141,7 +141,9 @@ def _refuse_depth(body: bytes) -> None:
     """Refused if brackets outside of texts are nested deeper than 64; every pass takes the innermost away."""
     brackets = _NO_BRACKET.sub(b"", body).translate(_ONE_KIND)
     for _ in range(DEEPEST):
-        brackets = brackets.replace(b"[]", b"")
+        before, brackets = len(brackets), brackets.replace(b"[]", b"")
+        if len(brackets) == before:
+            break
     if b"[]" in brackets or brackets.startswith(b"[" * (DEEPEST + 1)):
         raise Refused("too_deep")
 

@@ -20,8 +20,11 @@ def find_violations(event_type: str | None, version: int, body: bytes) -> list[s
     """At most five sentences on what an event lacks; none if it keeps the contract of its type."""
     if (event_type, version) not in EVENTS:
         return [_describe_unknown(event_type, version)]
-    # Decimal keeps every digit, and takes more of them than int reads from text.
-    event = json.loads(body, parse_float=Decimal, parse_int=_read_whole)
+    try:
+        # Decimal keeps every digit, and takes more of them than int reads from text.
+        event = json.loads(body, parse_float=Decimal, parse_int=_read_whole)
+    except (ArithmeticError, ValueError):
+        return ["The event holds a number that is out of range."]
     errors = open_validator(EVENTS[str(event_type), version]).iter_errors(event)
     return [sentence for sentence, _ in zip(map(_describe, errors), range(MOST_VIOLATIONS), strict=False)]
 

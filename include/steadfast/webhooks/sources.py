@@ -57,6 +57,7 @@ class Directory:
     unseal: Unseal = field(repr=False)
     sources: Mapping[tuple[str, str], KnownSource] = field(default_factory=dict, repr=False)
     _opened: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+    _of_key: dict[int, bytes] = field(default_factory=dict, repr=False)
 
     def find(self, entity: str, slug: str) -> KnownSource | None:
         """The source with that address, if it is switched on."""
@@ -90,9 +91,12 @@ class Directory:
         # Opening a seal costs as much as ten requests, and most keys stay as they are.
         if sealed not in self._opened:
             try:
-                self._opened[sealed] = decode_secret(self.unseal(sealed))
-            except ConfigError as error:
-                # One key that cannot be opened must not shut out everybody else.
-                log.error("key %d is not usable: %s", key_id, error)
-                raise
+                self._opened[sealed] = self._of_key[key_id] = decode_secret(self.unseal(sealed))
+            except (ConfigError, ValueError) as error:
+                # One key that cannot be opened must not shut out everybody else; and one that was sealed anew
+                # with a key that this process does not have yet is still the same secret.
+                log.error("key %d cannot be opened: %s", key_id, error)
+                if key_id not in self._of_key:
+                    raise ConfigError(f"Key {key_id} is not usable.") from error
+                return self._of_key[key_id]
         return self._opened[sealed]

@@ -5,6 +5,7 @@ over: what was not read this time is read the next time. What had arrived after 
 An item that failed in a node that goes on after errors is in no failed execution and cannot be found.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from steadfast.errors import AccessDenied, ConfigError, InvalidRequest, SourceUnavailable
+from steadfast.errors import AccessDenied, ConfigError, InvalidRequest, SourceUnavailable, WarehouseBusy
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.queries import load_queries
 from steadfast.webhooks.envelope import IncomingEvent, read_event
@@ -35,6 +36,8 @@ FAILURES_IN_A_ROW = 3
 """So many executions that cannot be read mean that n8n is down, not that one of them is odd."""
 
 Store = Callable[[Sequence[IncomingEvent]], Sequence[Stored]]
+log = logging.getLogger(__name__)
+
 _N8N_FAILURES = (AccessDenied, ConfigError, InvalidRequest, SourceUnavailable)
 
 
@@ -97,7 +100,13 @@ def reconcile_sources(
             with open_n8n(ask(connection_id)) as client:
                 look.run(client)
         except _N8N_FAILURES as error:
-            look.error = str(error)
+            # It quotes the n8n, and PostgreSQL stores neither NUL nor half of a surrogate pair.
+            look.error = str(error).encode("utf-8", "replace").decode().replace("\x00", "?")
+        except WarehouseBusy:
+            raise
+        except Exception as error:
+            log.exception("n8n %s cannot be read", connection_id)
+            look.error = f"Its answers cannot be understood ({type(error).__name__})."
         reconciled = look.summarise()
         write_cursor(
             connection,
@@ -214,8 +223,13 @@ class Look:
         # Gone between the list and now: n8n has pruned it, or somebody has deleted it.
         shown = (client.read_execution(execution.execution_id) or {}) if ours else {}
         before = len(self._events), self._unreadable.total()
-        for one in ours if shown else ():
-            unsent = find_unsent(shown, one.node, f"/v1/in/{one.name}")
+        found = [(one, find_unsent(shown, one.node, f"/v1/in/{one.name}")) for one in ours if shown]
+        claims = Counter(unsent.items for _, unsent in found if unsent.items)
+        for one, unsent in found:
+            if claims[unsent.items] > 1:
+                # Whose they are cannot be told, and one entity's events must not become another's.
+                self._unreadable[f"{one.name}: another source names the same node; set --n8n-workflow"] += 1
+                continue
             self._unreadable.update(f"{one.name}: {problem}" for problem in unsent.problems)
             self._events += [event for item in unsent.items if (event := self._read_item(one, item))]
         if before != (len(self._events), self._unreadable.total()):

@@ -14,7 +14,6 @@ from datetime import datetime
 
 import asyncpg
 
-from steadfast.errors import ConfigError, WarehouseBusy
 from steadfast.webhooks.envelope import IncomingEvent
 from steadfast.webhooks.inbox import LARGEST_BATCH, Stored, ensure_days, open_connection, store_batch
 from steadfast.webhooks.receiving.traffic import Traffic
@@ -140,7 +139,7 @@ class Flusher:
             try:
                 connection = await open_connection(self.url, "steadfast receiver")
                 await ensure_days(connection, self.clock().date())
-            except (ConfigError, WarehouseBusy, *_FAILURES) as error:
+            except Exception as error:  # noqa: BLE001 - a flusher that ends would leave everybody waiting
                 log.warning("the warehouse cannot be reached: %s", error)
                 self.queue.is_open = False
                 self.queue.tried.set()

@@ -20,6 +20,8 @@ HEADER_SECONDS = 10.0
 MOST_CONNECTIONS = 20_000
 SPARE_FILES = 100
 """Files that the process needs for other things than connections."""
+MOST_PIPELINED = 32
+"""Requests that one connection may have waiting; each holds a hundred times what it was sent in."""
 SWEEP_SECONDS = 1.0
 _swept_loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
@@ -64,6 +66,9 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.refused: Refused | None = None
         self.is_in_headers = False
+        self.header_total = 0
+        self.silent_bytes = 0
+        """What came of a body without being any of it: trailers, which nobody sends."""
         self.waits_since: float | None = None
         """Since when headers are awaited; None while a request is answered, or uvicorn's own timer runs."""
         self.header_bytes = 0
@@ -81,8 +86,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; headers that do not end are counted here, the others by the application."""
+        self.silent_bytes += len(data)
         super().data_received(data)
-        if self.is_in_headers and not self.transport.is_closing():
+        if self._is_trailing():
+            self.transport.abort()
+        elif self.is_in_headers and not self.transport.is_closing():
             self.header_bytes += len(data)
             if self.header_bytes > LARGEST_HEADERS:
                 self.refused = Refused("headers_too_large")
@@ -94,14 +102,30 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self.is_in_headers, self.header_bytes = True, 0
+        self.is_in_headers, self.header_bytes, self.silent_bytes = True, 0, 0
         if self.waits_since is None:
             self.waits_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
         """From here on the application's own limits hold."""
         self.is_in_headers, self.waits_since = False, None
+        self.header_total = len(self.headers)
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self.refused = Refused("bad_request")
+            # Raised through the parser, which then calls send_400_response.
+            raise self.refused
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self.silent_bytes = 0
+        super().on_body(body)
+
+    def _is_trailing(self) -> bool:
+        """Whether fields follow the body: they could grow for ever, and an endless one is never reported."""
+        if self.is_in_headers or self.cycle is None or self.transport.is_closing():
+            return False
+        return len(self.headers) > self.header_total or self.silent_bytes > LARGEST_HEADERS
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -45,6 +45,7 @@ DEFAULT_LIMIT = 256 * 1024
 """Of a source that we do not know: it must not be told apart from one that we do."""
 JSON_TYPES = (b"application/json",)
 ITEMS_AT_ONCE = 20
+LARGE_ITEM = 16 * 1024
 LOOPBACK = ("127.0.0.1", "::1")
 Answer = tuple[int, bytes, bytes]
 """Status, content, media type."""
@@ -141,7 +142,7 @@ class Receiver:
         limit = known.source.max_bytes if known else DEFAULT_LIMIT
         content = await self._read(receive, headers, limit, seen)
         known = self._admit(known, headers, content, seen)
-        charge(known, 1, seen.now)
+        charge(known, 1, asyncio.get_running_loop().time())
         seen.events = 1
         event = read_event(known.source, read_event_id(known.source, headers), content)
         _judge_strictly(event)
@@ -155,7 +156,7 @@ class Receiver:
         content = await self._read(receive, headers, LARGEST_BATCH_BODY, seen)
         known = self._admit(known, headers, content, seen)
         items = split_batch(content, media_type)
-        charge(known, len(items), seen.now)
+        charge(known, len(items), asyncio.get_running_loop().time())
         seen.events = len(items)
         read = [await _read_strictly(known.source, number, item) for number, item in enumerate(items)]
         stored = iter(await self.service.store([e for _, e in read if isinstance(e, IncomingEvent)]))
@@ -209,7 +210,7 @@ def _judge_strictly(event: IncomingEvent) -> None:
 
 
 async def _read_strictly(source: Source, number: int, item: bytes) -> tuple[str, IncomingEvent | Refused]:
-    if number % ITEMS_AT_ONCE == 0:
+    if number % ITEMS_AT_ONCE == 0 or len(item) > LARGE_ITEM:
         # A large batch lets others have their turn.
         await asyncio.sleep(0)
     name, event = read_item(source, item)

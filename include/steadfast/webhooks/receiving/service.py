@@ -84,6 +84,8 @@ class ReceiverService:
     def is_ready(self) -> bool:
         """Whether to send events here."""
         now = asyncio.get_running_loop().time()
+        if any(task.done() for task in self._tasks):
+            return False
         return self.queue.is_open and now - self._heard_at < STALE_SECONDS and self.queue.load < FULL_LOAD
 
     async def _keep_fresh(self) -> None:
@@ -94,7 +96,7 @@ class ReceiverService:
                     if connection is None or connection.is_closed():
                         connection = await open_connection(self.url, "steadfast receiver: sources")
                     await self._refresh(connection)
-                except _FAILURES as error:
+                except Exception as error:  # noqa: BLE001 - this must go on, whatever a driver raises
                     log.warning("sources cannot be read: %s: %s", type(error).__name__, error)
                     _close(connection)
                     connection = None
@@ -114,7 +116,7 @@ class ReceiverService:
 
     async def _refresh(self, connection: asyncpg.Connection) -> None:
         seconds = asyncio.get_running_loop().time()
-        await self.directory.refresh(connection, self.clock().timestamp())
+        await self.directory.refresh(connection, seconds)
         sources = self.directory.sources.values()
         self.traffic.names.update(
             {known.source.source_id: (known.source.entity, known.source.slug) for known in sources}

@@ -57,6 +57,11 @@ class Database:
         return connect(self.pipeline_url, autocommit=autocommit, application="test")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests come last: their event loop runs until the session ends, and allows no other."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
 @pytest.fixture
 def today() -> date:
     return TODAY

@@ -53,3 +53,45 @@ ON CONFLICT (connection_id) DO UPDATE SET
     recovered_count = excluded.recovered_count,
     unreadable_count = excluded.unreadable_count,
     error = excluded.error;
+
+-- name: read_n8n_unreadable
+-- The executions of an n8n that could not be read.
+SELECT
+    execution_id,
+    look_count,
+    since,
+    reason,
+    is_given_up
+FROM ops.n8n_unreadable
+WHERE connection_id = %(connection_id)s;
+
+-- name: forget_n8n_unreadable
+-- Those that were read after all, or that n8n has pruned.
+DELETE FROM ops.n8n_unreadable
+WHERE connection_id = %(connection_id)s
+    AND NOT execution_id = ANY (%(ids)s::bigint[]);
+
+-- name: write_n8n_unreadable
+-- Remember which executions could not be read, how often and why.
+INSERT INTO ops.n8n_unreadable (
+    connection_id, execution_id, look_count, since, reason, is_given_up
+)
+SELECT
+    %(connection_id)s,
+    execution_id,
+    look_count,
+    since,
+    reason,
+    is_given_up
+FROM unnest(
+    %(ids)s::bigint[],
+    %(looks)s::integer[],
+    %(since)s::timestamptz[],
+    %(reasons)s::text[],
+    %(given_up)s::boolean[]
+) AS found (execution_id, look_count, since, reason, is_given_up)
+ON CONFLICT (connection_id, execution_id) DO UPDATE SET
+    look_count = excluded.look_count,
+    since = excluded.since,
+    reason = excluded.reason,
+    is_given_up = excluded.is_given_up;

@@ -112,8 +112,8 @@ class Inbox:
     def work(self, **more: Any):
         """Process what is planned."""
         arguments = {"clock": lambda: self.now, "is_time_over": lambda: False, "contracts": self.contracts}
-        arguments |= {"connect": self.open} | more
-        return process_chunks(run_id=1, **arguments)
+        arguments |= {"connect": self.open, "run_id": 1} | more
+        return process_chunks(**arguments)
 
     def process(self, **more: Any):
         """Plan and process."""

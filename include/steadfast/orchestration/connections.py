@@ -16,7 +16,7 @@ from steadfast.errors import ConfigError
 if TYPE_CHECKING:
     from steadfast.alerts.mail import MailServer
     from steadfast.ga4.client import ClientConfig
-    from steadfast.webhooks.n8n.client import N8nServer
+    from steadfast.webhooks.n8n.answers import N8nServer
 
 WAREHOUSE = "steadfast_warehouse"
 SMTP = "steadfast_smtp"
@@ -60,7 +60,7 @@ def n8n_server(connection_id: str) -> "N8nServer":
     The key opens the whole n8n, so the address must be one that STEADFAST_N8N_URLS allows.
     """
     from steadfast.settings import load_settings
-    from steadfast.webhooks.n8n.client import N8nServer
+    from steadfast.webhooks.n8n.answers import N8nServer
 
     connection = _find(connection_id)
     if (connection.conn_type or "").lower() not in ("http", "https"):

@@ -1,5 +1,6 @@
 """The client of n8n's public API against a server that answers as told."""
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -10,10 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from steadfast.errors import AccessDenied, ConfigError, InvalidRequest, SourceUnavailable
+from steadfast.webhooks.n8n import answers as n8n_answers
 from steadfast.webhooks.n8n import client as n8n
-from steadfast.webhooks.n8n.client import N8nServer, open_n8n
+from steadfast.webhooks.n8n.answers import Execution, N8nServer, Unreadable
+from steadfast.webhooks.n8n.client import open_n8n
+from steadfast.webhooks.n8n.deadline import Deadline
 
 KEY = "n8n-api-key-that-opens-everything"
+ASKED = Execution(7, "error", "w", None)
 EMPTY = {"data": [], "nextCursor": None}
 
 
@@ -103,7 +108,7 @@ def test_an_execution_in_the_queue_has_not_started(scripted):
 def test_an_endless_list_ends_with_a_sentence(scripted, monkeypatch):
     monkeypatch.setattr(n8n, "MOST_PAGES", 2)
     for number in (9, 8):
-        scripted.answer(200, {"data": [row(number)], "nextCursor": "more"})
+        scripted.answer(200, {"data": [row(number)], "nextCursor": f"below {number}"})
     with pytest.raises(SourceUnavailable, match="has more than 500 executions with status error"):
         list_ids(scripted)
 
@@ -111,16 +116,17 @@ def test_an_endless_list_ends_with_a_sentence(scripted, monkeypatch):
 def test_a_deleted_execution_is_none(scripted):
     scripted.answer(404, {"message": "Not Found"})
     with open_n8n(scripted.server) as client:
-        assert client.read_execution(7) is None
+        assert client.read_execution(ASKED) is None
     path, query, _ = scripted.asked[0]
     assert (path, query) == ("/api/v1/executions/7", {"includeData": "true"})
 
 
 def test_what_is_too_large_to_display_is_asked_for_once_more(scripted):
-    scripted.answer(200, {"id": "7", "dataTooLargeToDisplay": True, "data": {}})
-    scripted.answer(200, {"id": "7", "data": {"resultData": {}}})
+    whole = {"id": "7", "workflowId": "w", "data": {"resultData": {}}}
+    scripted.answer(200, {"id": "7", "workflowId": "w", "dataTooLargeToDisplay": True, "data": {}})
+    scripted.answer(200, whole)
     with open_n8n(scripted.server) as client:
-        assert client.read_execution(7) == {"id": "7", "data": {"resultData": {}}}
+        assert client.read_execution(ASKED) == whole
     assert scripted.asked[1][1]["ignoreDataSizeLimit"] == "true"
 
 
@@ -166,6 +172,12 @@ def test_an_answer_that_is_no_success_says_what_to_do_and_hides_the_key(scripted
         b'{"data": [{}], "nextCursor": null}',
         b'{"data": [{"id": "x", "status": "error", "workflowId": "w"}], "nextCursor": null}',
         b'{"data": [], "nextCursor": 7}',
+        b'{"data": [], "nextCursor": "' + b"x" * 5000 + b'"}',
+        b'{"data": [7], "nextCursor": null}',
+        b'{"data": ["x"], "nextCursor": null}',
+        b'{"data": [null], "nextCursor": null}',
+        b'{"data": {"id": 7}, "nextCursor": null}',
+        b'{"data": [], "nextCursor": null, "count": ' + b"9" * 5000 + b"}",
         b"[" * 100_000,
         b"\xff\xfe\xfd",
     ],
@@ -174,6 +186,102 @@ def test_nonsense_is_a_source_that_is_not_available(scripted, body):
     scripted.answer(200, body)
     with pytest.raises(SourceUnavailable, match="answered"):
         list_ids(scripted)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [2**63, "9223372036854775808", 0, "0", -1, "-1", True, None, 1.5, "1.5", " 7", "٣", [7], "1" * 5000],
+)
+def test_a_number_that_no_execution_can_have_is_nonsense(scripted, number):
+    scripted.answer(200, {"data": [row(1) | {"id": number}], "nextCursor": None})
+    with pytest.raises(SourceUnavailable, match="not a list of executions"):
+        list_ids(scripted)
+
+
+@pytest.mark.parametrize("number", [1, "1", 2**63 - 1, "9223372036854775807"])
+def test_numbers_come_as_text_or_as_numbers(scripted, number):
+    scripted.answer(200, {"data": [row(1) | {"id": number}], "nextCursor": None})
+    assert list_ids(scripted) == [int(number)]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"status": {}}, {"workflowId": None}, {"status": "x" * 300}, {"startedAt": 7}]
+)
+def test_a_row_of_another_shape_is_nonsense(scripted, changes):
+    scripted.answer(200, {"data": [row(1) | changes], "nextCursor": None})
+    with pytest.raises(SourceUnavailable, match="not a list of executions"):
+        list_ids(scripted)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [],
+        {},
+        {"id": "8", "workflowId": "w", "data": {}},
+        {"id": "7", "workflowId": "another", "data": {}},
+        {"id": "7", "data": {}},
+    ],
+)
+def test_another_execution_than_the_one_that_was_listed_is_not_read(scripted, shown):
+    scripted.answer(200, shown)
+    with pytest.raises(Unreadable, match="answered"), open_n8n(scripted.server) as client:
+        client.read_execution(ASKED)
+
+
+def test_a_page_of_a_proxy_may_be_gone_the_next_time(scripted):
+    scripted.answer(200, b"<html>Be right back</html>")
+    with pytest.raises(SourceUnavailable) as raised, open_n8n(scripted.server) as client:
+        client.read_execution(ASKED)
+    assert not isinstance(raised.value, Unreadable)
+
+
+@pytest.mark.parametrize("cursors", [("a", "a"), ("a", "b")])
+def test_a_list_that_goes_in_circles_ends_with_a_sentence(scripted, cursors):
+    for cursor in cursors:
+        scripted.answer(200, {"data": [row(9), row(8)], "nextCursor": cursor})
+    with pytest.raises(SourceUnavailable, match="in circles"):
+        list_ids(scripted)
+
+
+def test_paging_ends_with_the_time(scripted):
+    for number in (9, 8):
+        scripted.answer(200, {"data": [row(number)], "nextCursor": f"below {number}"})
+    deadline = Deadline(1.0, lambda: float(len(scripted.asked)))
+    with pytest.raises(SourceUnavailable, match="in the time"), open_n8n(scripted.server, deadline) as client:
+        list(client.list_executions("error"))
+    assert len(scripted.asked) == 1
+
+
+def test_of_the_key_not_even_a_piece_is_shown(scripted):
+    scripted.answer(500, {"message": "x" * (n8n_answers.LONGEST_QUOTE - 10) + KEY})
+    with pytest.raises(SourceUnavailable) as raised:
+        list_ids(scripted)
+    assert KEY[:8] not in str(raised.value)
+
+
+def test_a_refusal_of_many_words_keeps_its_status(scripted):
+    scripted.answer(401, {"message": "x" * 1_000_000})
+    with pytest.raises(AccessDenied, match="no reason given"):
+        list_ids(scripted)
+
+
+def test_compressed_data_are_not_asked_for_and_not_opened(scripted):
+    scripted.answer(200, gzip.compress(b" " * 10_000_000), **{"Content-Encoding": "gzip"})
+    with pytest.raises(SourceUnavailable, match="compressed"):
+        list_ids(scripted)
+    assert scripted.asked[0][2]["Accept-Encoding"] == "identity"
+
+
+def test_an_answer_of_too_many_small_parts_is_not_built(scripted, monkeypatch):
+    monkeypatch.setattr(n8n_answers, "MOST_BRACKETS", 1000)
+    scripted.answer(200, b'{"data": [' + b"[]," * 1000 + b"[]]}")
+    with pytest.raises(Unreadable, match="more than 1,000 objects"), open_n8n(scripted.server) as client:
+        client.read_execution(ASKED)
+
+
+def test_a_task_can_hold_the_largest_answer():
+    assert n8n.LARGEST_ANSWER <= 32 * 1024 * 1024
 
 
 def test_a_time_without_a_zone_is_nonsense(scripted):
@@ -185,15 +293,8 @@ def test_a_time_without_a_zone_is_nonsense(scripted):
 def test_an_answer_larger_than_an_execution_can_be_is_cut_off(scripted, monkeypatch):
     monkeypatch.setattr(n8n, "LARGEST_ANSWER", 1000)
     scripted.answer(200, b'"' + b"x" * 5000 + b'"')
-    with pytest.raises(SourceUnavailable, match="more than 1000 bytes"):
-        list_ids(scripted)
-
-
-def test_an_answer_that_drips_is_cut_off(scripted, monkeypatch):
-    monkeypatch.setattr(n8n, "ANSWER_SECONDS", -1.0)
-    scripted.answer(200, EMPTY)
-    with pytest.raises(SourceUnavailable, match="s for an answer"):
-        list_ids(scripted)
+    with pytest.raises(Unreadable, match="more than 1000 bytes"), open_n8n(scripted.server) as client:
+        client.read_execution(ASKED)
 
 
 def test_a_server_that_is_down_is_named_without_the_key():
@@ -212,7 +313,14 @@ def test_a_proxy_of_the_environment_does_not_see_the_key(scripted, monkeypatch):
     assert list_ids(scripted) == []
 
 
-@pytest.mark.parametrize("server", [N8nServer("http://[::", KEY), N8nServer("http://n8n", "schlüssel\ud800")])
+@pytest.mark.parametrize(
+    "server",
+    [
+        N8nServer("http://[::", KEY),
+        N8nServer("http://n8n", "schlüssel\ud800"),
+        N8nServer("http://n8n", f"{KEY}\n"),
+    ],
+)
 def test_an_address_or_key_that_cannot_be_sent_is_a_wrong_setting(server):
     with pytest.raises(ConfigError, match="cannot be asked") as raised, open_n8n(server):
         pass

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from steadfast.webhooks.n8n.client import Execution
+from steadfast.webhooks.n8n.answers import Execution
 from steadfast.webhooks.n8n.cursor import Cursor, advance
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

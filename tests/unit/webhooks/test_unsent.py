@@ -2,6 +2,7 @@
 
 import pytest
 
+from steadfast.webhooks.n8n import unsent
 from steadfast.webhooks.n8n.unsent import Unsent, UnsentItem, find_unsent
 
 ADDRESS = "/v1/in/shop/orders"
@@ -49,8 +50,8 @@ def waiting(*items: dict, node: str = POST) -> dict:
     }
 
 
-def ids(unsent) -> list[str]:
-    return [found.event_id for found in unsent.items]
+def ids(found) -> list[str]:
+    return [one.event_id for one in found.items]
 
 
 def test_it_finds_what_the_failed_node_was_given():
@@ -174,3 +175,36 @@ def test_nonsense_in_an_execution_is_no_exception(nonsense):
         find_unsent(execution({}) | {place: nonsense}, POST, ADDRESS)
     runs = {BEFORE: nonsense, POST: [nonsense, {"error": 1, "source": nonsense}]}
     find_unsent(execution(runs, stack=[nonsense]), POST, ADDRESS)
+
+
+def test_binary_data_of_an_item_are_left_alone():
+    with_file = item(1) | {"binary": {"file": {"data": "QUJD", "mimeType": "text/plain"}}}
+    runs = {BEFORE: [prepared(with_file)], POST: [failed()]}
+    assert find_unsent(execution(runs), POST, ADDRESS).items == (UnsentItem("e-1", b'{"n":1}'),)
+
+
+@pytest.mark.parametrize("name", ["Größe → 😀", "__proto__", "a.b[0]['c']", " ", "%s{0}"])
+def test_a_node_may_have_any_name(name):
+    given = execution({name: [prepared(item(1))], POST: [failed()]})
+    given["data"]["resultData"]["runData"][POST][0]["source"] = [{"previousNode": name}]
+    assert ids(find_unsent(given, POST, ADDRESS)) == ["e-1"]
+
+
+def test_one_output_that_many_runs_name_is_read_once():
+    source = [{"previousNode": BEFORE}] * 20_000
+    runs = {BEFORE: [prepared(*map(item, range(5_000)))], POST: [failed() | {"source": source}]}
+    assert len(ids(find_unsent(execution(runs), POST, ADDRESS))) == 5_000
+
+
+def test_a_long_stack_is_compared_with_many_runs_in_a_moment():
+    several = [prepared(item(number)) for number in range(4_000)]
+    runs = {BEFORE: several, POST: [failed(previousNodeRun=number) for number in range(4_000)]}
+    stack = [waiting(item(number)) for number in range(4_000, 8_000)]
+    assert len(ids(find_unsent(execution(runs, stack=stack), POST, ADDRESS))) == 8_000
+
+
+def test_more_items_than_can_be_stored_in_time_are_told(monkeypatch):
+    monkeypatch.setattr(unsent, "MOST_ITEMS", 3)
+    runs = {BEFORE: [prepared(*map(item, range(4)))], POST: [failed()]}
+    found = find_unsent(execution(runs), POST, ADDRESS)
+    assert (found.items, found.problems) == ((), ("an execution holds more than 3 events",))

@@ -39,6 +39,7 @@ class ApiHandler(JsonHandler):
     describe_workflow: Callable[[str], dict[str, Any]]
     retry: Callable[[int], int]
     is_broken: Callable[[], bool]
+    is_unreadable: Callable[[int], bool]
 
     def do_GET(self) -> None:  # noqa: N802 - the name the server calls
         """List executions or show one."""
@@ -71,6 +72,8 @@ class ApiHandler(JsonHandler):
         if path == BASE:
             return self._list(query)
         row = self._find_row(path.removeprefix(f"{BASE}/"))
+        if self.is_unreadable(row["id"]):
+            raise Answered(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error")
         return self._show(row, query.get("includeData") == "true")
 
     def _retry(self, path: str, _: dict[str, str]) -> Any:

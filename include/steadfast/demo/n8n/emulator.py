@@ -77,6 +77,7 @@ def start_emulator(options: EmulatorOptions) -> Emulator:
         "describe_workflow": staticmethod(engine.describe),
         "retry": staticmethod(engine.retry),
         "is_broken": staticmethod(lambda: engine.is_api_broken),
+        "is_unreadable": staticmethod(lambda execution_id: execution_id in engine.unreadable),
     }
     api = start_http(ApiHandler, options.api_port, **served)
     control = start_http(ControlHandler, options.control_port, engine=engine)

@@ -23,6 +23,8 @@ class Engine:
     workflows: dict[str, Workflow]
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     is_api_broken: bool = False
+    unreadable: set[int] = field(default_factory=set)
+    """Executions that the public API lists and then fails to show, as n8n does with damaged data."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def find(self, name: str) -> Workflow:

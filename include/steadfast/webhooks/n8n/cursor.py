@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.queries import load_queries
-from steadfast.webhooks.n8n.client import Execution
+from steadfast.webhooks.n8n.answers import Execution
 
 SETTLED_AFTER = timedelta(hours=1)
 """Older n8n do not show what runs or waits; a posting node with all its retries needs 26 minutes."""

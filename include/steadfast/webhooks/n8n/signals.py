@@ -3,7 +3,7 @@
 A lost event is recovered by itself, but why it was lost is for a person to see.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,13 @@ from psycopg import Connection
 from steadfast.alerts.signals import Severity, Signal, record_signal
 
 if TYPE_CHECKING:
-    from steadfast.webhooks.n8n.reconcile import Reconciled
+    from steadfast.webhooks.n8n.look import Reconciled
 
 RECOVERED = "webhook_events_recovered"
 UNREADABLE = "webhook_events_unreadable"
 UNREACHABLE = "n8n_unreachable"
+MOST_LINES = 20
+LONGEST_LINE = 300
 
 
 def record_findings(connection: Connection[Any], reconciled: "Reconciled", now: datetime) -> None:
@@ -40,17 +42,19 @@ def build_signals(reconciled: "Reconciled", now: datetime) -> Iterator[Signal]:
             f"again. To see why they were lost, open execution {reconciled.last_execution} in n8n and read "
             f"the error of the node that posts, then check that the receiver was up at that time.",
         )
-    if reconciled.unreadable_count:
+    if lost_count := sum(reconciled.unreadable.values()):
         yield Signal(
             f"{UNREADABLE}:{where}:{now:%Y-%m-%dT%H}",
             UNREADABLE,
             Severity.CRITICAL,
-            f"{_count_events(reconciled.unreadable_count)} from n8n cannot be recovered",
+            f"{_count_events(lost_count)} from n8n cannot be recovered",
             f"{_list(reconciled.unreadable)}.\n\n"
             f"They stand in failed executions of n8n (Connection {where}) but cannot be read from there. "
             f"Open execution {reconciled.last_execution} in n8n, correct what the node before the posting "
             f"one prepares (an id and a body as text), and run the workflow again for what is missing.",
         )
+    if reconciled.given_up:
+        yield _describe_given_up(where, reconciled.given_up, now)
     if reconciled.error:
         yield Signal(
             f"{UNREACHABLE}:{where}:{now:%Y-%m-%d}",
@@ -63,12 +67,37 @@ def build_signals(reconciled: "Reconciled", now: datetime) -> Iterator[Signal]:
         )
 
 
+def _describe_given_up(where: str, given_up: Mapping[int, str], now: datetime) -> Signal:
+    # An execution is given up once, unless n8n gets another database and numbers anew.
+    one = len(given_up) == 1
+    reasons = [f"execution {number}: {given_up[number]}" for number in sorted(given_up)]
+    return Signal(
+        f"{UNREADABLE}:{where}:execution {min(given_up)}:{now:%Y-%m-%dT%H:%M}",
+        UNREADABLE,
+        Severity.CRITICAL,
+        f"{'1 failed execution' if one else f'{len(given_up):,} failed executions'} of n8n cannot be read",
+        f"{_cut(reasons)}\n\n"
+        f"n8n (Connection {where}) lists {'it' if one else 'them'} as failed and does not show what "
+        f"{'it' if one else 'they'} held, so events may be lost. {'It is' if one else 'They are'} not asked "
+        f"for again. Open {'it' if one else 'each'} in n8n and run it again: what it sends arrives by "
+        f"itself, and what is here already is known by its id.",
+    )
+
+
 def _count_events(count: int) -> str:
     return "1 event" if count == 1 else f"{count:,} events"
 
 
 def _list(counts: Mapping[str, int]) -> str:
-    return "\n".join(f"{count:,}  {name}" for name, count in sorted(counts.items()))
+    return _cut([f"{count:,}  {name}" for name, count in sorted(counts.items())])
+
+
+def _cut(lines: Sequence[str]) -> str:
+    """As much as somebody reads: n8n decides how many there are."""
+    shown = [line[:LONGEST_LINE] for line in lines[:MOST_LINES]]
+    if len(lines) > MOST_LINES:
+        shown.append(f"… and {len(lines) - MOST_LINES:,} more")
+    return "\n".join(shown)
 
 
 def _describe_left(count: int) -> str:

@@ -5,6 +5,7 @@ prepare them. n8n does not say which of a node's items arrived, so all of them c
 known by their id.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Unsent:
 RECOVERED_MARK = "isArtificialRecoveredEventItem"
 """n8n puts this in the place of the data that it lost in a crash."""
 
+MOST_ITEMS = 100_000
+"""n8n itself runs out of memory long before; storing so many takes a minute."""
 LOST_ITEM = {"json": {RECOVERED_MARK: True}}
 _ADDRESS = re.compile(r"/v1/in/[a-z0-9-]+/[a-z0-9-]+")
 
@@ -44,7 +47,10 @@ def find_unsent(execution: Mapping[str, Any], node: str, address: str) -> Unsent
     data = _object(execution.get("data"))
     if reason := _find_loss(execution, data):
         return Unsent(problems=(reason,))
-    read = [_read_item(item) for items in _find_inputs(data, node) for item in items]
+    inputs = _find_inputs(data, node)
+    if sum(map(len, inputs)) > MOST_ITEMS:
+        return Unsent(problems=(f"an execution holds more than {MOST_ITEMS:,} events",))
+    read = [_read_item(item) for items in inputs for item in items]
     return Unsent(
         tuple(dict.fromkeys(one for one in read if isinstance(one, UnsentItem))),
         tuple(one for one in read if isinstance(one, str)),
@@ -74,28 +80,38 @@ def _find_loss(execution: Mapping[str, Any], data: Mapping[str, Any]) -> str | N
     return None if _object(data.get("resultData")).get("runData") else "n8n kept no data of it"
 
 
-def _find_inputs(data: Mapping[str, Any], node: str) -> Iterator[Sequence[Any]]:
+def _find_inputs(data: Mapping[str, Any], node: str) -> list[Sequence[Any]]:
     runs = _object(_object(data.get("resultData")).get("runData"))
     failed = [run for run in map(_object, _list(runs.get(node))) if _has_failed(run)]
     sources = [_object(source) for run in failed for source in _list(run.get("source"))]
-    given = [_read_output(runs, source) for source in sources]
+    # Many runs may name one output, and each output is read once.
+    given = [_read_output(runs, *place) for place in dict.fromkeys(map(_find_place, sources))]
     # A node that failed lies ready for a retry too, with the same items.
-    given += [items for items in _find_waiting_inputs(data, node) if items not in given]
+    known = set(map(json.dumps, given))
+    given += [items for items in _find_waiting_inputs(data, node) if json.dumps(items) not in known]
     if failed and not any(given):
         given.append([LOST_ITEM])
-    yield from given
+    return given
 
 
 def _has_failed(run: Mapping[str, Any]) -> bool:
     return bool(run.get("error")) or run.get("executionStatus") in ("error", "crashed")
 
 
-def _read_output(runs: Mapping[str, Any], source: Mapping[str, Any]) -> Sequence[Any]:
-    """What the node before gave; n8n leaves out the numbers of its run and of its output where they are 0."""
-    ran = _list(runs.get(str(source.get("previousNode"))))
-    given = _object(_pick(ran, source.get("previousNodeRun")))
-    outputs = _list(_object(given.get("data")).get("main"))
-    return _list(_pick(outputs, source.get("previousNodeOutput")))
+def _find_place(source: Mapping[str, Any]) -> tuple[str, int, int]:
+    """Node, run and output; n8n leaves out the numbers where they are 0."""
+    run, output = (source.get(name) for name in ("previousNodeRun", "previousNodeOutput"))
+    return (
+        str(source.get("previousNode")),
+        run if isinstance(run, int) else 0,
+        output if isinstance(output, int) else 0,
+    )
+
+
+def _read_output(runs: Mapping[str, Any], node: str, run: int, output: int) -> Sequence[Any]:
+    """What the node before gave."""
+    given = _object(_pick(_list(runs.get(node)), run))
+    return _list(_pick(_list(_object(given.get("data")).get("main")), output))
 
 
 def _find_waiting_inputs(data: Mapping[str, Any], node: str) -> Iterator[Sequence[Any]]:
@@ -128,6 +144,5 @@ def _list(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _pick(values: Sequence[Any], number: Any) -> Any:
-    place = number if isinstance(number, int) else 0
+def _pick(values: Sequence[Any], place: int) -> Any:
     return values[place] if 0 <= place < len(values) else None

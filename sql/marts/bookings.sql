@@ -35,7 +35,8 @@ daily AS (
         count(*) FILTER (WHERE booking.status = 'completed') AS completed_count,
         count(*) FILTER (WHERE booking.status = 'no_show') AS no_show_count,
         count(*) FILTER (WHERE booking.status = 'cancelled') AS cancelled_count,
-        coalesce(sum(booking.party_size) FILTER (WHERE booking.status <> 'cancelled'), 0)::bigint AS guest_count,
+        coalesce(sum(booking.party_size) FILTER (WHERE booking.status <> 'cancelled'), 0)::numeric(38, 0)
+            AS guest_count,
         CASE WHEN booking.currency IS NOT NULL THEN
             coalesce(sum(booking.amount) FILTER (WHERE booking.status <> 'cancelled'), 0)
         END::numeric(38, 6) AS booked_amount,

@@ -1,11 +1,12 @@
 -- needs: partitions, source_channels, event_freshness, held_events
 -- What each campaign cost on a day, beside the sessions GA4 saw and the orders that came from it.
 CREATE VIEW marts.campaign_spend WITH (security_invoker = true, security_barrier = true) AS
-WITH parts AS (
+WITH spent AS (
     SELECT
         spend.entity_id,
         entity.slug AS entity,
         spend.event_on AS day,
+        spend.source_id,
         coalesce(nullif(lower(btrim(spend.traffic_source)), ''), '(not set)') AS source,
         coalesce(nullif(lower(btrim(spend.traffic_medium)), ''), '(not set)') AS medium,
         coalesce(nullif(lower(btrim(spend.campaign)), ''), '(not set)') AS campaign,
@@ -13,13 +14,47 @@ WITH parts AS (
         spend.amount AS cost,
         spend.impressions,
         spend.clicks,
-        0 AS sessions,
-        0 AS order_count,
-        0 AS revenue,
-        true AS is_spend,
+        spend.event_at,
+        spend.root_id,
+        spend.inbox_id,
         spend.received_at
     FROM facts.fact_campaign_spend AS spend
     JOIN config.business_entity AS entity ON entity.entity_id = spend.entity_id
+),
+
+parts AS (
+    -- A source that spells a campaign in two ways means one: its newest word counts, as with one spelling.
+    (
+        SELECT DISTINCT ON (entity_id, entity, day, source_id, source, medium, campaign, currency)
+            entity_id,
+            entity,
+            day,
+            source,
+            medium,
+            campaign,
+            currency,
+            cost,
+            impressions,
+            clicks,
+            0 AS sessions,
+            0 AS order_count,
+            0 AS revenue,
+            true AS is_spend,
+            received_at
+        FROM spent
+        ORDER BY
+            entity_id,
+            entity,
+            day,
+            source_id,
+            source,
+            medium,
+            campaign,
+            currency,
+            event_at DESC,
+            root_id DESC,
+            inbox_id DESC
+    )
     UNION ALL
     SELECT
         traffic.entity_id,
@@ -55,7 +90,7 @@ WITH parts AS (
         1,
         purchase.total,
         false,
-        NULL
+        purchase.received_at
     FROM facts.fact_order AS purchase
     JOIN config.business_entity AS entity ON entity.entity_id = purchase.entity_id
     WHERE purchase.status <> 'cancelled'
@@ -71,17 +106,18 @@ summed AS (
         campaign,
         currency,
         sum(cost) AS cost,
-        sum(impressions)::bigint AS impressions,
-        sum(clicks)::bigint AS clicks,
+        sum(impressions) AS impressions,
+        sum(clicks) AS clicks,
         -- GA4's sessions have no currency: each row of the campaign's day shows them.
-        sum(sum(sessions)) OVER (PARTITION BY entity_id, entity, day, source, medium, campaign)::bigint
-            AS sessions,
+        sum(sum(sessions)) OVER campaigns::bigint AS sessions,
         sum(order_count)::bigint AS order_count,
+        (sum(sum(order_count)) OVER campaigns - sum(order_count))::bigint AS other_currency_order_count,
         sum(revenue) AS revenue,
         bool_or(is_spend) AS is_spend,
         max(received_at) AS received_at
     FROM parts
     GROUP BY entity_id, entity, day, source, medium, campaign, currency
+    WINDOW campaigns AS (PARTITION BY entity_id, entity, day, source, medium, campaign)
 ),
 
 published AS (
@@ -96,6 +132,16 @@ published AS (
     WHERE report = 'traffic_acquisition'
         AND is_published
     GROUP BY entity_id, period_start
+),
+
+held AS (
+    SELECT
+        entity_id,
+        day,
+        string_agg(held_reason, '; ' ORDER BY event_type) AS held_reason
+    FROM marts.held_events
+    WHERE event_type IN ('campaign_spend', 'order')
+    GROUP BY entity_id, day
 )
 
 SELECT
@@ -109,17 +155,23 @@ SELECT
     summed.campaign,
     summed.currency,
     summed.cost::numeric(38, 6) AS cost,
-    coalesce(summed.impressions, 0) AS impressions,
-    coalesce(summed.clicks, 0) AS clicks,
+    coalesce(summed.impressions, 0)::numeric(38, 0) AS impressions,
+    coalesce(summed.clicks, 0)::numeric(38, 0) AS clicks,
     CASE WHEN published.day IS NOT NULL THEN summed.sessions END AS sessions,
     summed.order_count,
+    summed.other_currency_order_count,
     summed.revenue::numeric(38, 6) AS revenue,
     (summed.cost / nullif(summed.clicks, 0))::double precision AS cost_per_click,
     CASE WHEN published.day IS NOT NULL THEN
         (summed.cost / nullif(summed.sessions, 0))::double precision
     END AS cost_per_session,
-    (summed.cost / nullif(summed.order_count, 0))::double precision AS cost_per_order,
-    (summed.revenue / nullif(summed.cost, 0))::double precision AS return_on_spend,
+    -- What came back in another currency is not in this row's: its ratios would be too low, or too high.
+    CASE WHEN summed.other_currency_order_count = 0 THEN
+        (summed.cost / nullif(summed.order_count, 0))::double precision
+    END AS cost_per_order,
+    CASE WHEN summed.other_currency_order_count = 0 THEN
+        (summed.revenue / nullif(summed.cost, 0))::double precision
+    END AS return_on_spend,
     fresh.as_of,
     coalesce(summed.day >= fresh.provisional_from, false) OR coalesce(published.is_provisional, false)
         AS is_provisional,
@@ -137,8 +189,7 @@ LEFT JOIN marts.source_channels AS known
 LEFT JOIN marts.event_freshness AS fresh
     ON fresh.entity_id = summed.entity_id
     AND fresh.event_type = 'campaign_spend'
-LEFT JOIN marts.held_events AS held
+LEFT JOIN held
     ON held.entity_id = summed.entity_id
-    AND held.event_type = 'campaign_spend'
     AND held.day = summed.day
 WHERE summed.is_spend;

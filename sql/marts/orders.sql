@@ -54,7 +54,8 @@ daily AS (
         purchase.currency,
         count(*) FILTER (WHERE NOT purchase.is_cancelled) AS order_count,
         count(*) FILTER (WHERE purchase.is_cancelled) AS cancelled_count,
-        coalesce(sum(purchase.item_count) FILTER (WHERE NOT purchase.is_cancelled), 0)::bigint AS item_count,
+        coalesce(sum(purchase.item_count) FILTER (WHERE NOT purchase.is_cancelled), 0)::numeric(38, 0)
+            AS item_count,
         coalesce(sum(purchase.total) FILTER (WHERE NOT purchase.is_cancelled), 0) AS revenue,
         coalesce(sum(purchase.tax) FILTER (WHERE NOT purchase.is_cancelled), 0) AS tax,
         coalesce(sum(purchase.shipping) FILTER (WHERE NOT purchase.is_cancelled), 0) AS shipping,

@@ -80,6 +80,16 @@ changed AS (
     GROUP BY entity_id, currency, day
 ),
 
+fresh AS (
+    SELECT
+        entity_id,
+        max(as_of) FILTER (WHERE event_type = 'subscription_change') AS as_of,
+        max(as_of) AS newest_day,
+        min(provisional_from) AS provisional_from
+    FROM marts.event_freshness
+    GROUP BY entity_id
+),
+
 days AS (
     SELECT
         begun.entity_id,
@@ -97,10 +107,8 @@ days AS (
         GROUP BY entity_id, currency
     ) AS begun
     JOIN config.business_entity AS entity ON entity.entity_id = begun.entity_id
-    JOIN marts.event_freshness AS fresh
-        ON fresh.entity_id = begun.entity_id
-        AND fresh.event_type = 'subscription_change'
-    CROSS JOIN LATERAL generate_series(0, fresh.provisional_from - begun.first_day) AS passed (day_count)
+    JOIN fresh ON fresh.entity_id = begun.entity_id
+    CROSS JOIN LATERAL generate_series(0, fresh.newest_day - begun.first_day) AS passed (day_count)
 ),
 
 running AS (

@@ -12,9 +12,9 @@ WITH daily AS (
         count(*) FILTER (WHERE ticket.status IN ('open', 'pending')) AS open_count,
         count(*) FILTER (WHERE ticket.status IN ('solved', 'closed')) AS solved_count,
         count(ticket.first_reply_seconds) AS replied_count,
-        coalesce(sum(ticket.first_reply_seconds), 0)::bigint AS first_reply_seconds,
+        coalesce(sum(ticket.first_reply_seconds), 0)::numeric(38, 0) AS first_reply_seconds,
         count(wait.seconds) AS timed_count,
-        coalesce(sum(wait.seconds), 0)::bigint AS solve_seconds,
+        coalesce(sum(wait.seconds), 0)::numeric(38, 0) AS solve_seconds,
         max(ticket.received_at) AS last_synced_at
     FROM facts.fact_support_ticket AS ticket
     JOIN config.business_entity AS entity ON entity.entity_id = ticket.entity_id

@@ -1,83 +1,62 @@
 -- Each webhook source: when it was last heard of, how far its events are loaded, and what waits for somebody.
 CREATE VIEW marts.webhook_freshness WITH (security_invoker = true, security_barrier = true) AS
 WITH applied AS (
+    -- for each event table
     SELECT
+        loaded.entity_id,
+        loaded.source_id,
+        loaded.event_on,
+        loaded.event_at,
+        loaded.received_at
+    FROM facts.{table} AS loaded
+    -- end
+),
+
+days AS (
+    SELECT
+        entity_id,
         source_id,
         event_on,
-        event_at,
-        received_at
-    FROM facts.fact_lead
-    UNION ALL
-    SELECT
+        count(*) AS row_count,
+        max(event_at) AS newest_event_at,
+        max(received_at) AS last_applied_at
+    FROM applied
+    GROUP BY
+        entity_id,
         source_id,
-        event_on,
-        event_at,
-        received_at
-    FROM facts.fact_order
-    UNION ALL
-    SELECT
-        source_id,
-        event_on,
-        event_at,
-        received_at
-    FROM facts.fact_refund
-    UNION ALL
-    SELECT
-        source_id,
-        event_on,
-        event_at,
-        received_at
-    FROM facts.fact_subscription_change
-    UNION ALL
-    SELECT
-        source_id,
-        event_on,
-        event_at,
-        received_at
-    FROM facts.fact_booking
-    UNION ALL
-    SELECT
-        source_id,
-        event_on,
-        event_at,
-        received_at
-    FROM facts.fact_support_ticket
-    UNION ALL
-    SELECT
-        source_id,
-        event_on,
-        event_at,
-        received_at
-    FROM facts.fact_campaign_spend
-    UNION ALL
-    SELECT
-        source_id,
-        event_on,
-        event_at,
-        received_at
-    FROM facts.fact_custom
+        event_on
 ),
 
 newest AS (
     SELECT
-        source_id,
-        count(*) AS row_count,
-        max(event_on) FILTER (WHERE event_on <= (received_at AT TIME ZONE 'UTC')::date + 1) AS as_of,
-        max(event_at) AS newest_event_at,
-        max(received_at) AS last_applied_at
-    FROM applied
-    GROUP BY source_id
+        days.entity_id,
+        days.source_id,
+        sum(days.row_count)::bigint AS row_count,
+        -- A day that had not begun at the source is a mistake.
+        max(days.event_on) FILTER (
+            WHERE days.event_on <= (days.last_applied_at AT TIME ZONE source.time_zone)::date
+        ) AS as_of,
+        max(days.newest_event_at) AS newest_event_at,
+        max(days.last_applied_at) AS last_applied_at
+    FROM days
+    JOIN config.webhook_source AS source ON source.source_id = days.source_id
+    GROUP BY
+        days.entity_id,
+        days.source_id
 ),
 
 dead AS (
     SELECT
+        entity_id,
         source_id,
         max(received_at) AS last_dead_at,
         count(*) FILTER (WHERE state = 'dead') AS held_count,
         min(failed_at) FILTER (WHERE state = 'dead') AS held_since,
         string_agg(DISTINCT reason, ', ') FILTER (WHERE state = 'dead') AS held_reason
     FROM landing.dead_letter
-    GROUP BY source_id
+    GROUP BY
+        entity_id,
+        source_id
 )
 
 SELECT
@@ -99,5 +78,9 @@ SELECT
     dead.held_reason
 FROM config.webhook_source AS source
 JOIN config.business_entity AS entity ON entity.entity_id = source.entity_id
-LEFT JOIN newest ON newest.source_id = source.source_id
-LEFT JOIN dead ON dead.source_id = source.source_id;
+LEFT JOIN newest
+    ON newest.source_id = source.source_id
+    AND newest.entity_id = source.entity_id
+LEFT JOIN dead
+    ON dead.source_id = source.source_id
+    AND dead.entity_id = source.entity_id;

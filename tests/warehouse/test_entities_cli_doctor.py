@@ -120,6 +120,70 @@ def test_a_receiver_that_cannot_log_in_is_found(doctor, database):
     assert "unable to log in: steadfast_receiver" in found.stdout
 
 
+@pytest.fixture
+def receive_by(monkeypatch):
+    """A function that sets by which URL the receiver reaches the warehouse."""
+    return lambda url: monkeypatch.setenv("STEADFAST_RECEIVER_URL", url)
+
+
+def test_a_receiver_that_can_store_is_a_tick(doctor, database, receive_by):
+    assert "the receiver" not in doctor(database.owner_url).stdout
+    receive_by(database.receiver_url)
+    found = doctor(database.owner_url)
+    assert found.exit_code == 0
+    assert "✓ the receiver can store events as steadfast_receiver" in found.stdout
+
+
+def test_a_receiver_whose_url_opens_nothing_is_found_and_its_password_is_not_shown(
+    doctor, database, receive_by
+):
+    receive_by(database.server.dsn("steadfast_receiver", "wrong-one", database.name))
+    found = doctor(database.owner_url)
+    assert found.exit_code == 1
+    assert "✗ the receiver cannot log in to the warehouse" in found.stdout
+    assert "STEADFAST_RECEIVER_URL" in found.stdout
+    assert "password authentication failed" in found.stdout
+    assert "wrong-one" not in found.output
+
+
+def test_a_receiver_that_is_sent_to_a_database_without_an_inbox_is_found(
+    doctor, database, empty_database, receive_by
+):
+    receive_by(empty_database.owner_url)
+    found = doctor(database.owner_url)
+    assert f"✗ the receiver has no inbox in {empty_database.name}" in found.stdout
+    assert "run `steadfast migrate`" in found.stdout
+
+
+def test_a_receiver_with_the_role_of_somebody_else_is_found(doctor, database, receive_by):
+    with psycopg.connect(database.server.superuser_dsn(), autocommit=True) as superuser:
+        superuser.execute("DROP ROLE IF EXISTS somebody")
+        superuser.execute("CREATE ROLE somebody LOGIN PASSWORD 'sesame-9'")
+        superuser.execute(
+            psycopg.sql.SQL("GRANT CONNECT ON DATABASE {} TO somebody").format(
+                psycopg.sql.Identifier(database.name)
+            )
+        )
+    receive_by(database.server.dsn("somebody", "sesame-9", database.name))
+    found = doctor(database.owner_url).stdout
+    with psycopg.connect(database.server.superuser_dsn(), autocommit=True) as superuser:
+        superuser.execute(
+            psycopg.sql.SQL("REVOKE CONNECT ON DATABASE {} FROM somebody").format(
+                psycopg.sql.Identifier(database.name)
+            )
+        )
+        superuser.execute("DROP ROLE somebody")
+    assert "✗ the receiver may not store events as somebody" in found
+    assert "name steadfast_receiver in STEADFAST_RECEIVER_URL" in found
+
+
+def test_a_receiver_on_a_server_that_only_reads_is_found(doctor, database, receive_by):
+    receive_by(f"{database.receiver_url}?options=-c%20default_transaction_read_only%3Don")
+    found = doctor(database.owner_url)
+    assert found.exit_code == 1
+    assert "✗ the receiver's server takes no writes" in found.stdout
+
+
 def test_alerts_that_reach_nobody_are_found(doctor, database, monkeypatch):
     monkeypatch.delenv("STEADFAST_MAIL_TO")
     found = doctor(database.owner_url)

@@ -3,7 +3,8 @@
 import pytest
 
 from steadfast.errors import ConfigError
-from steadfast.warehouse.marts import Mart, apply_marts, order_marts, read_marts
+from steadfast.warehouse.event_tables import EventColumn, EventTable
+from steadfast.warehouse.marts import Mart, apply_marts, order_marts, read_marts, repeat_parts
 
 BASE = Mart("base", "CREATE VIEW marts.base WITH (security_invoker = true) AS SELECT 1 AS one;\n")
 TOP = Mart("a_top", "-- needs: base\nCREATE MATERIALIZED VIEW marts.a_top AS SELECT one FROM marts.base;\n")
@@ -32,7 +33,19 @@ def test_an_unknown_need_lists_the_known_marts():
 def test_files_are_read_in_the_order_they_apply(tmp_path):
     for mart in (TOP, BASE):
         (tmp_path / f"{mart.name}.sql").write_text(mart.text)
-    assert read_marts(tmp_path) == in_order(TOP, BASE)
+    assert read_marts(tmp_path, ()) == in_order(TOP, BASE)
+
+
+def test_what_is_said_of_each_event_table_is_written_out_for_all_of_them():
+    tables = [EventTable(name, ("id",), (EventColumn("id", "text", True),)) for name in ("fact_a", "fact_b")]
+    text = (
+        "WITH every AS (\n    -- for each event table\n    SELECT '{event_type}' AS kind FROM facts.{table}\n"
+        "    -- end\n)\nSELECT kind FROM every;\n"
+    )
+    assert repeat_parts(text, tables) == (
+        "WITH every AS (\n    SELECT 'a' AS kind FROM facts.fact_a\n    UNION ALL\n"
+        "    SELECT 'b' AS kind FROM facts.fact_b\n)\nSELECT kind FROM every;\n"
+    )
 
 
 def test_they_replace_what_was_there_once(database):

@@ -5,7 +5,7 @@ To add a check, write a function that returns Findings and add it to CHECKS or W
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 from psycopg import Connection
 from psycopg.errors import InvalidSchemaName, UndefinedTable
+from psycopg.rows import dict_row
 
 from steadfast.cli.airflow_connection import is_airflow_reachable, read_client_config
 from steadfast.cli.terminal import AsJson, current_time, print_json, print_step
@@ -23,16 +24,18 @@ from steadfast.entities.source_checks import knows_zone
 from steadfast.entities.webhook_keys import check_secrets
 from steadfast.errors import SteadfastError
 from steadfast.settings import Settings, load_settings
+from steadfast.warehouse.bootstrap import PIPELINE, RECEIVER
 from steadfast.warehouse.connect import connect, translate_errors
 from steadfast.warehouse.locations import sql_directory
 from steadfast.warehouse.marts import read_marts
 from steadfast.warehouse.queries import load_queries
+from steadfast.webhooks.events import EVENT_TABLES
 
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
 OLDEST_SERVER = 15
 LEAST_FREE_GIB = 2
 SAMPLE_ZONES = ("America/New_York", "America/Los_Angeles", "Europe/London", "Asia/Tokyo")
-ROLES_THAT_LOG_IN = ("steadfast_pipeline", "steadfast_receiver")
+ROLES_THAT_LOG_IN = (PIPELINE, RECEIVER)
 GROUP_ROLES = ("steadfast_dashboard", "steadfast_backend", "steadfast_backup")
 MIGRATE = "run `steadfast migrate`"
 
@@ -124,7 +127,8 @@ def check_schema(connection: Connection[Any]) -> Finding:
         return Finding("the warehouse is empty", MIGRATE)
     if revision != newest:
         return Finding(f"the warehouse is at revision {revision}, this version needs {newest}", MIGRATE)
-    if applied != {mart.name: mart.checksum for mart in read_marts(sql_directory() / "marts").values()}:
+    marts = read_marts(sql_directory() / "marts", EVENT_TABLES)
+    if applied != {mart.name: mart.checksum for mart in marts.values()}:
         return Finding("the marts are not those of this version", MIGRATE)
     return Finding(f"migrations up to date, revision {revision}")
 
@@ -152,6 +156,23 @@ def check_sealing(connection: Connection[Any], settings: Settings) -> Finding:
     except SteadfastError as error:
         return Finding("signing secrets cannot be opened", str(error))
     return Finding(f"the sealing keys open all {count} signing secrets" if count else "no signing secret yet")
+
+
+def check_receiver(settings: Settings) -> list[Finding]:
+    """The receiver reaches an inbox that it may write to, where it has a URL of its own."""
+    if not settings.receiver_url:
+        return []
+    try:
+        with (
+            translate_errors(),
+            connect(settings.receiver_url, application="steadfast doctor") as connection,
+            connection.cursor(row_factory=dict_row) as cursor,
+        ):
+            found = cursor.execute(load_queries("cli")["receiver_rights"]).fetchone() or {}
+    except SteadfastError as error:
+        fix = f"correct STEADFAST_RECEIVER_URL: {error}"
+        return [Finding("the receiver cannot log in to the warehouse", fix)]
+    return [_judge_receiver(found)]
 
 
 def check_ga4_connections(connection: Connection[Any], settings: Settings) -> list[Finding]:
@@ -187,7 +208,11 @@ def _collect_findings() -> list[Finding]:
         settings = load_settings()
     except SteadfastError as error:
         return [Finding("the settings cannot be read", str(error))]
-    return [*(check(settings) for check in CHECKS), *_examine_warehouse(settings)]
+    return [
+        *(check(settings) for check in CHECKS),
+        *_examine_warehouse(settings),
+        *check_receiver(settings),
+    ]
 
 
 def _examine_warehouse(settings: Settings) -> list[Finding]:
@@ -198,6 +223,20 @@ def _examine_warehouse(settings: Settings) -> list[Finding]:
             return [*found, *check_ga4_connections(connection, settings)]
     except SteadfastError as error:
         return [Finding("PostgreSQL cannot be reached", str(error))]
+
+
+def _judge_receiver(found: Mapping[str, Any]) -> Finding:
+    role = found["role"]
+    if found["is_read_only"]:
+        fix = "point STEADFAST_RECEIVER_URL at the primary server"
+        return Finding("the receiver's server takes no writes", fix)
+    if not found["has_inbox"]:
+        fix = f"{MIGRATE}, or correct the database in STEADFAST_RECEIVER_URL"
+        return Finding(f"the receiver has no inbox in {found['database']}", fix)
+    if not found["may_store"]:
+        fix = f"name {RECEIVER} in STEADFAST_RECEIVER_URL, or {MIGRATE}"
+        return Finding(f"the receiver may not store events as {role}", fix)
+    return Finding(f"the receiver can store events as {role}")
 
 
 def _check_ga4_connection(connection_id: str, settings: Settings) -> Finding:

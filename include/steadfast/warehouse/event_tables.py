@@ -51,6 +51,11 @@ class EventTable:
         if not self.key or not set(self.key) <= required:
             raise ConfigError(f"Event table {self.name}: its key {self.key} must be required columns.")
 
+    @property
+    def event_type(self) -> str:
+        """What the events in it are called."""
+        return self.name.removeprefix("fact_")
+
 
 def ensure_event_tables(connection: psycopg.Connection, tables: Iterable[EventTable]) -> list[str]:
     """Make missing tables and columns of schema facts; return what was made, as `table` or `table.column`.

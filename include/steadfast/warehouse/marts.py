@@ -2,11 +2,12 @@
 
 To add one, write sql/marts/<name>.sql with `CREATE VIEW marts.<name> WITH (security_invoker = true)`; a
 first line `-- needs: other, another` puts it after the marts it reads. A materialised one is not for readers.
+What stands between `-- for each event table` and `-- end` is repeated for each, joined by UNION ALL.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -15,12 +16,17 @@ import psycopg
 from psycopg import sql
 
 from steadfast.errors import ConfigError
+from steadfast.warehouse.event_tables import EventTable
 from steadfast.warehouse.queries import load_queries
+
+REPEATED = re.compile(
+    r"^(?P<indent> *)-- for each event table\n(?P<part>.*?)^ *-- end\n", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
 class Mart:
-    """One file of sql/marts/."""
+    """One file of sql/marts/, with its repeated parts written out."""
 
     name: str
     text: str
@@ -37,10 +43,25 @@ class Mart:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def read_marts(directory: Path) -> dict[str, Mart]:
+def read_marts(directory: Path, events: Iterable[EventTable]) -> dict[str, Mart]:
     """The files of `directory` in the order in which they can be applied."""
-    marts = {path.stem: Mart(path.stem, path.read_text("utf-8")) for path in sorted(directory.glob("*.sql"))}
+    tables = tuple(events)
+    texts = {path.stem: path.read_text("utf-8") for path in sorted(directory.glob("*.sql"))}
+    marts = {name: Mart(name, repeat_parts(text, tables)) for name, text in texts.items()}
     return {name: marts[name] for name in order_marts(marts)}
+
+
+def repeat_parts(text: str, tables: Iterable[EventTable]) -> str:
+    """Write out what a mart says once of all event tables, as `{table}` and `{event_type}`."""
+
+    def write_out(match: re.Match[str]) -> str:
+        parts = [
+            match["part"].replace("{table}", table.name).replace("{event_type}", table.event_type)
+            for table in tables
+        ]
+        return f"{match['indent']}UNION ALL\n".join(parts)
+
+    return REPEATED.sub(write_out, text)
 
 
 def order_marts(marts: Mapping[str, Mart]) -> list[str]:

@@ -59,6 +59,7 @@ def migrate(
     today: date,
 ) -> MigrationReport:
     """Bring the warehouse up to date as steadfast_owner; safe to repeat, and to run twice at once."""
+    events = tuple(events)
     with translate_errors(), _explain_missing_rights(), _migration_lock(owner_url) as connection:
         _refuse_excess_rights(connection)
         connection.execute(load_queries("warehouse")["create_version_schema"])
@@ -66,7 +67,7 @@ def migrate(
         with connection.transaction():
             facts = [*ensure_fact_tables(connection, reports), *ensure_event_tables(connection, events)]
             partitions = ensure_upcoming_partitions(connection, today)
-        marts = apply_marts(connection, read_marts(sql_directory() / "marts"))
+        marts = apply_marts(connection, read_marts(sql_directory() / "marts", events))
         _ensure_closed(connection)
         changed = [
             role

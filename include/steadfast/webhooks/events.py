@@ -191,7 +191,7 @@ _ROWS = (
             Field("impressions", Kind.COUNT),
             Field("clicks", Kind.COUNT),
         ),
-        key=("spend_on", "traffic_source", "traffic_medium", "campaign"),
+        key=("spend_on", "traffic_source", "traffic_medium", "campaign", "currency"),
         day="spend_on",
         example={
             "spend_on": "2026-11-22",

@@ -3,6 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from psycopg import sql
+
+from steadfast.warehouse.event_tables import COMMON_COLUMNS
+from steadfast.warehouse.locations import sql_directory
+from steadfast.webhooks.contract import LARGEST_COUNT, Kind
+from steadfast.webhooks.events import EVENT_TABLES, EVENTS
 
 from .event_rows import add_event, add_source
 
@@ -170,6 +176,20 @@ def test_subscriptions_go_on_to_the_newest_day_of_any_event(warehouse, shop):
     ]
 
 
+def test_subscriptions_show_the_newest_day_also_where_an_older_one_still_goes_on_elsewhere(warehouse):
+    warehouse.add_entity("acme", 1001)
+    auckland = add_source(warehouse, "acme", "auckland", time_zone="Pacific/Auckland")
+    add_source(warehouse, "acme", "angeles", time_zone="America/Los_Angeles")
+    change(warehouse, auckland, WEDNESDAY - timedelta(days=2), "a", "started", 20)
+    change(warehouse, auckland, WEDNESDAY, "b", "started", 30, received_at=at(20, TUESDAY))
+    rows = warehouse.read("subscriptions", "day")
+    assert [pick(row, "day", "active_count", "is_provisional") for row in rows] == [
+        (WEDNESDAY - timedelta(days=2), 1, False),
+        (TUESDAY, 1, True),
+        (WEDNESDAY, 2, True),
+    ]
+
+
 def test_a_change_that_is_announced_counts_when_its_day_comes(warehouse, shop):
     change(warehouse, shop, TUESDAY, "a", "started", 20)
     december = date(2026, 12, 1)
@@ -225,3 +245,47 @@ def test_sums_of_the_largest_amounts_that_a_contract_allows_are_still_readable(w
     assert warehouse.read("orders")[0]["revenue"] == 101 * 999_999_999_999
     assert warehouse.read("sales_daily")[0]["net_revenue"] == 101 * 999_999_999_999
     assert warehouse.read("sales_by_channel")[0]["revenue"] == 101 * 999_999_999_999
+
+
+LARGEST_COUNT_KEPT = LARGEST_COUNT - 1
+LARGEST = {Kind.AMOUNT: "999999999999.999999", Kind.COUNT: LARGEST_COUNT_KEPT, Kind.CURRENCY: "EUR"}
+COUNTS = {
+    ("order", "item_count"): ("orders", "item_count"),
+    ("booking", "party_size"): ("bookings", "guest_count"),
+    ("support_ticket", "first_reply_seconds"): ("support_tickets", "first_reply_seconds"),
+    ("campaign_spend", "impressions"): ("campaign_spend", "impressions"),
+    ("campaign_spend", "clicks"): ("campaign_spend", "clicks"),
+}
+
+
+@pytest.mark.parametrize(("kind", "column"), COUNTS)
+def test_no_number_of_largest_counts_breaks_a_mart_for_the_entity(warehouse, shop, kind, column):
+    add_event(warehouse, shop, kind, WEDNESDAY, **{column: LARGEST_COUNT_KEPT})
+    copies = 9_300
+    copy_event(warehouse, kind, copies)
+    mart, shown = COUNTS[kind, column]
+    assert sum(row[shown] for row in warehouse.read(mart)) == (copies + 1) * LARGEST_COUNT_KEPT
+
+
+def test_every_mart_survives_events_whose_every_number_is_the_largest_that_a_contract_allows(warehouse, shop):
+    for (kind, _), event in EVENTS.items():
+        largest = {each.column_name: LARGEST[each.kind] for each in event.fields if each.kind in LARGEST}
+        for _ in range(10):
+            add_event(warehouse, shop, kind, WEDNESDAY, **largest)
+    for path in (sql_directory() / "marts").glob("*.sql"):
+        warehouse.read(path.stem)
+
+
+def copy_event(warehouse, kind, count):
+    """Many events like those of a kind, each of a source of its own."""
+    table = next(table for table in EVENT_TABLES if table.name == f"fact_{kind}")
+    columns = [name for name in COMMON_COLUMNS if name != "source_id"]
+    columns += [column.name for column in table.columns]
+    query = sql.SQL(
+        "INSERT INTO facts.{table} (source_id, {columns}) "
+        "SELECT source_id + number, {columns} FROM facts.{table}, generate_series(1, %s) AS number"
+    ).format(
+        table=sql.Identifier(table.name),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+    )
+    warehouse.owner.execute(query, (count,))

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from .event_rows import add_event, add_source
+from .event_rows import add_dead_letter, add_event, add_source
 
 TUESDAY = date(2026, 11, 17)
 WEDNESDAY = date(2026, 11, 18)
@@ -20,6 +20,10 @@ def shop(warehouse) -> int:
 
 def pick(row, *columns):
     return tuple(row[column] for column in columns)
+
+
+def at(hour):
+    return datetime(2026, 11, 18, hour, tzinfo=UTC)
 
 
 def see_traffic(warehouse, day, *rows, property_id=1001, **partition):
@@ -265,7 +269,7 @@ def test_spend_returns_only_money_of_its_own_currency(warehouse, shop):
     where = {"traffic_source": "google", "traffic_medium": "cpc", "campaign": "black friday"}
     add_event(warehouse, shop, "order", WEDNESDAY, total=150, currency="USD", **where)
     (row,) = warehouse.read("campaign_spend")
-    assert pick(row, "currency", "order_count", "revenue", "return_on_spend") == ("EUR", 0, 0, 0.0)
+    assert pick(row, "currency", "order_count", "revenue") == ("EUR", 0, 0)
     assert pick(row, "clicks", "cost_per_click", "sessions", "cost_per_session") == (0, None, None, None)
 
 
@@ -275,3 +279,63 @@ def test_spend_of_one_campaign_in_two_currencies_shows_its_sessions_in_both_rows
     spend(warehouse, add_source(warehouse, "acme", "second"), amount=30, currency="USD")
     rows = warehouse.read("campaign_spend", "currency")
     assert [pick(row, "currency", "cost", "sessions") for row in rows] == [("EUR", 40, 80), ("USD", 30, 80)]
+
+
+def buy(warehouse, source, **columns):
+    where = {"traffic_source": "google", "traffic_medium": "cpc", "campaign": "black friday"}
+    add_event(warehouse, source, "order", WEDNESDAY, **where, **columns)
+
+
+def test_what_spend_gave_back_is_unknown_where_orders_came_in_another_currency(warehouse, shop):
+    spend(warehouse, shop, amount=40)
+    columns = "order_count", "other_currency_order_count", "return_on_spend", "cost_per_order"
+    (row,) = warehouse.read("campaign_spend")
+    assert pick(row, *columns) == (0, 0, 0.0, None)
+    buy(warehouse, shop, total=10)
+    (row,) = warehouse.read("campaign_spend")
+    assert pick(row, *columns) == (1, 0, 0.25, 40.0)
+    buy(warehouse, shop, total=900, currency="USD")
+    (row,) = warehouse.read("campaign_spend")
+    assert pick(row, *columns) == (1, 1, None, None)
+    assert pick(row, "currency", "revenue") == ("EUR", 10)
+
+
+@pytest.mark.parametrize("hours", [(9, 10), (10, 9)])
+def test_two_spellings_of_a_campaign_are_one_and_the_newest_counts(warehouse, shop, hours):
+    spend(warehouse, shop, campaign="Black Friday", amount=40, event_at=at(hours[0]))
+    spend(
+        warehouse, shop, traffic_source="Google", campaign=" black friday", amount=45, event_at=at(hours[1])
+    )
+    (row,) = warehouse.read("campaign_spend")
+    assert pick(row, "source", "campaign") == ("google", "black friday")
+    assert row["cost"] == (45 if hours[1] > hours[0] else 40)
+
+
+def test_spend_of_two_sources_on_one_campaign_is_added(warehouse, shop):
+    spend(warehouse, shop, amount=40)
+    spend(warehouse, add_source(warehouse, "acme", "second"), amount=5, campaign="BLACK FRIDAY")
+    assert [row["cost"] for row in warehouse.read("campaign_spend")] == [45]
+
+
+def test_spend_of_one_source_in_two_currencies_is_kept_in_both(warehouse, shop):
+    spend(warehouse, shop, amount=40)
+    spend(warehouse, shop, amount=30, currency="USD")
+    rows = warehouse.read("campaign_spend", "currency")
+    assert [pick(row, "currency", "cost") for row in rows] == [("EUR", 40), ("USD", 30)]
+
+
+@pytest.mark.parametrize("kind", ["order", "campaign_spend"])
+def test_spend_tells_that_orders_or_spend_of_its_day_could_not_be_loaded(warehouse, shop, kind):
+    spend(warehouse, shop, amount=40)
+    assert not warehouse.read("campaign_spend")[0]["is_held"]
+    add_dead_letter(warehouse, shop, kind, at(12))
+    add_dead_letter(warehouse, shop, "lead", at(12))
+    (row,) = warehouse.read("campaign_spend")
+    reason = f"1 of type {kind} could not be loaded: bad_field"
+    assert pick(row, "is_held", "held_reason") == (True, reason)
+
+
+def test_spend_is_as_fresh_as_the_newest_order_that_it_is_compared_with(warehouse, shop):
+    spend(warehouse, shop, amount=40, received_at=at(10))
+    buy(warehouse, shop, received_at=at(14))
+    assert warehouse.read("campaign_spend")[0]["last_synced_at"] == at(14)

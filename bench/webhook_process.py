@@ -21,7 +21,7 @@ from pathlib import Path
 
 from psycopg import Connection, sql
 from rig.machine import describe_machine
-from rig.measure import read_family_cpu
+from rig.process_tree import read_cpu_seconds
 from rig.warehouse import Warehouse, open_warehouse
 from rig.webhook_events import BAD_PER_MILLE, fill_inbox
 
@@ -75,7 +75,7 @@ def run_round(warehouse: Warehouse, connection: Connection, workers: int) -> dic
     forget_processing(connection)
     warehouse.settle()
     family, url = warehouse.server.process.pid, warehouse.databases.pipeline_url
-    cpu, began = read_family_cpu(family), time.monotonic()
+    cpu, began = read_cpu_seconds(family), time.monotonic()
     run_id = plan(connection)
     plan_s = time.monotonic() - began
     outcomes = finish_workers(start_workers(url, run_id, workers))
@@ -85,7 +85,7 @@ def run_round(warehouse: Warehouse, connection: Connection, workers: int) -> dic
         "seconds": round(plan_s + work_s, 2),
         "plan_seconds": round(plan_s, 2),
         "events_per_second": round((applied + dead) / (plan_s + work_s)),
-        "postgresql_cpu_us_per_event": round((read_family_cpu(family) - cpu) / (applied + dead) * 1e6, 1),
+        "postgresql_cpu_us_per_event": round((read_cpu_seconds(family) - cpu) / (applied + dead) * 1e6, 1),
         "applied": applied,
         "dead": dead,
     }

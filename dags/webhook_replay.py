@@ -5,7 +5,8 @@ RFC 6902), and whether to try it first. A dry run, the default, changes nothing:
 match, which the patch does not fit, and whether the first ones would keep their contract afterwards.
 
 A replay puts copies into the inbox, and the next run of `webhook_ingest` loads them. Facts have one row for
-each natural key, so nothing is doubled: not by a retry, nor by events that were loaded already.
+each natural key, so nothing is doubled by events that were loaded already; and a run that is tried again or
+cleared goes on with what it was asked for, it replays no event twice.
 **When it is red**: the patch did not fit some events; they are dead letters still, and the log names them.
 **To see bodies**: `steadfast webhook search --state dead --body` and `steadfast webhook show INBOX_ID`.
 """

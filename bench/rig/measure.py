@@ -82,20 +82,6 @@ def find_peak_rss(root: int) -> float:
     return round(max((peak for pid, peak in peaks.items() if _descends(pid, root, parents)), default=0.0), 1)
 
 
-def read_family_cpu(root: int) -> float:
-    """CPU seconds of process `root` and of every descendant, those that ended included."""
-    parents: dict[int, int] = {}
-    used: dict[int, float] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            fields = (entry / "stat").read_text("utf-8").rpartition(") ")[2].split()
-            parents[int(entry.name)] = int(fields[1])
-            # Its own time, in the program and in the kernel, and that of its children that ended.
-            used[int(entry.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    family = [pid for pid in used if pid == root or _descends(pid, root, parents)]
-    return sum(used[pid] for pid in family)
-
-
 def _descends(pid: int, root: int, parents: Mapping[int, int]) -> bool:
     while pid in parents:
         pid = parents[pid]

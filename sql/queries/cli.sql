@@ -112,6 +112,26 @@ SELECT
 FROM pg_roles
 WHERE rolname = ANY(%(roles)s);
 
+-- name: receiver_rights
+-- Whether this login finds an inbox and may put events into it.
+SELECT
+    current_user AS role,
+    current_database() AS database,
+    current_setting('transaction_read_only')::boolean AS is_read_only,
+    count(stored.oid) > 0 AS has_inbox,
+    coalesce(
+        bool_and(
+            has_schema_privilege(stored.pronamespace, 'USAGE')
+            AND has_function_privilege(stored.oid, 'EXECUTE')
+        ),
+        false
+    ) AS may_store
+FROM pg_namespace AS place
+LEFT JOIN pg_proc AS stored
+    ON stored.pronamespace = place.oid
+    AND stored.proname = 'store_events'
+WHERE place.nspname = 'landing';
+
 -- name: used_connections
 -- The Airflow Connections that enabled properties ask for.
 SELECT DISTINCT connection_id

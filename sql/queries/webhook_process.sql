@@ -1,8 +1,8 @@
 -- name: open_run
--- Record the run once; the same Airflow run opened again keeps its row.
+-- Record the run once; the same Airflow run opened again keeps its row, and when it was a good one.
 INSERT INTO ops.sync_run (dag_id, airflow_run_id, kind, started_at)
 VALUES (%(dag_id)s, %(airflow_run_id)s, %(kind)s, %(now)s)
-ON CONFLICT (dag_id, airflow_run_id) DO UPDATE SET finished_at = NULL
+ON CONFLICT (dag_id, airflow_run_id) DO UPDATE SET dag_id = excluded.dag_id
 RETURNING run_id;
 
 -- name: wait_briefly
@@ -567,7 +567,8 @@ SET
     error = NULL,
     applied_count = %(applied_count)s,
     dead_count = %(dead_count)s,
-    finished_at = %(now)s
+    finished_at = %(now)s,
+    finished_by = %(run_id)s
 WHERE chunk_id = %(chunk_id)s;
 
 -- name: postpone_chunk

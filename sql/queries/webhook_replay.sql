@@ -338,22 +338,24 @@ ORDER BY picked.place;
 -- Tell planning that events are being written; the same lock as a receiver's flush takes.
 SELECT pg_advisory_xact_lock_shared(hashtextextended('steadfast webhook inbox', 0));
 
+-- name: copy_columns
+-- What a copy is made of.
+inbox_id,
+entity_id,
+source_id,
+event_id,
+event_type,
+schema_version,
+received_at,
+body,
+is_text_ok,
+origin,
+replay_of,
+root_id
+
 -- name: copy_events
 -- Put picked events into the inbox once more, byte for byte, in their order.
-INSERT INTO landing.webhook_inbox (
-    inbox_id,
-    entity_id,
-    source_id,
-    event_id,
-    event_type,
-    schema_version,
-    received_at,
-    body,
-    is_text_ok,
-    origin,
-    replay_of,
-    root_id
-)
+INSERT INTO landing.webhook_inbox ({columns})
 SELECT
     nextval('landing.webhook_inbox_id'),
     inbox.entity_id,
@@ -384,20 +386,7 @@ RETURNING
 
 -- name: insert_mended
 -- Put mended events into the inbox, in their order.
-INSERT INTO landing.webhook_inbox (
-    inbox_id,
-    entity_id,
-    source_id,
-    event_id,
-    event_type,
-    schema_version,
-    received_at,
-    body,
-    is_text_ok,
-    origin,
-    replay_of,
-    root_id
-)
+INSERT INTO landing.webhook_inbox ({columns})
 SELECT
     nextval('landing.webhook_inbox_id'),
     mended.entity_id,
@@ -463,11 +452,37 @@ SET
 WHERE inbox_id = ANY(%(inbox_ids)s)
     AND state = 'dead';
 
+-- name: take_turns
+-- What is not a row that could be locked: whoever comes second waits, and sees what the first one has done.
+SELECT pg_advisory_xact_lock(hashtextextended('steadfast webhook replay ' || %(at)s::text, 0));
+
+-- name: find_request
+-- What a run asked for when it was tried before, and whether it was the same.
+SELECT
+    request_id,
+    requested_at,
+    matched_count,
+    CASE WHEN is_dry_run THEN 0 ELSE replayed_count END AS replayed_count,
+    filter = %(filter)s
+        AND patch IS NOT DISTINCT FROM %(patch)s::jsonb
+        AND is_dry_run = %(is_dry_run)s AS is_same
+FROM ops.webhook_replay
+WHERE airflow_run_id = %(airflow_run_id)s;
+
+-- name: reopen_request
+-- What was refused is met and counted again; so is everything that a dry run only looked at.
+UPDATE ops.webhook_replay
+SET
+    replayed_count = %(replayed_count)s,
+    refused_count = 0
+WHERE request_id = %(request_id)s;
+
 -- name: insert_request
 -- Write down what somebody asked for, before it is done.
 INSERT INTO ops.webhook_replay (
     requested_by,
     requested_at,
+    airflow_run_id,
     filter,
     patch,
     is_dry_run,
@@ -475,7 +490,17 @@ INSERT INTO ops.webhook_replay (
     replayed_count,
     refused_count
 )
-VALUES (%(requested_by)s, %(requested_at)s, %(filter)s, %(patch)s, %(is_dry_run)s, %(matched_count)s, 0, 0)
+VALUES (
+    %(requested_by)s,
+    %(requested_at)s,
+    %(airflow_run_id)s,
+    %(filter)s,
+    %(patch)s,
+    %(is_dry_run)s,
+    %(matched_count)s,
+    0,
+    0
+)
 RETURNING request_id;
 
 -- name: count_request

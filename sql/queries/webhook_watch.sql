@@ -6,40 +6,36 @@ WHERE dag_id = %(dag_id)s
     AND airflow_run_id = %(airflow_run_id)s;
 
 -- name: find_last_good_run
--- When a run last came to its end.
+-- When a run last came to its good end.
 SELECT max(finished_at)
 FROM ops.sync_run
 WHERE dag_id = %(dag_id)s;
 
 -- name: close_ingest_run
--- Mark the run as finished.
+-- Mark the run as finished; one that leaves something undone never is.
 UPDATE ops.sync_run
 SET finished_at = %(now)s
 WHERE run_id = %(run_id)s;
 
 -- name: summarise_ingest
--- What was applied while the run went on; chunks that an earlier run planned count as well.
+-- What the run applied, whoever planned it.
 SELECT
-    coalesce(sum(chunk.event_count), 0)::bigint AS event_count,
-    coalesce(sum(chunk.applied_count), 0)::bigint AS applied_count,
-    coalesce(sum(chunk.dead_count), 0)::bigint AS dead_count
-FROM ops.sync_run AS run
-LEFT JOIN ops.webhook_chunk AS chunk
-    ON chunk.finished_at BETWEEN run.started_at AND coalesce(run.finished_at, 'infinity')
-WHERE run.run_id = %(run_id)s;
+    coalesce(sum(event_count), 0)::bigint AS event_count,
+    coalesce(sum(applied_count), 0)::bigint AS applied_count,
+    coalesce(sum(dead_count), 0)::bigint AS dead_count
+FROM ops.webhook_chunk
+WHERE finished_by = %(run_id)s;
 
 -- name: list_received_days
--- The UTC days on which the events arrived that were applied while the run went on.
+-- The UTC days on which the events arrived that the run applied.
 SELECT DISTINCT day::date
-FROM ops.sync_run AS run
-JOIN ops.webhook_chunk AS chunk
-    ON chunk.finished_at BETWEEN run.started_at AND coalesce(run.finished_at, 'infinity')
+FROM ops.webhook_chunk AS chunk
 CROSS JOIN LATERAL generate_series(
     date_trunc('day', chunk.first_received_at),
     chunk.last_received_at,
     interval '1 day'
 ) AS day
-WHERE run.run_id = %(run_id)s
+WHERE chunk.finished_by = %(run_id)s
     AND chunk.applied_count > 0
 ORDER BY day::date;
 
@@ -125,6 +121,14 @@ CROSS JOIN LATERAL (
 WHERE source.is_enabled
     AND entity.is_enabled
 ORDER BY source.source_id;
+
+-- name: list_told
+-- What was told of late under keys that begin so, the newest first.
+SELECT dedup_key
+FROM ops.signal
+WHERE starts_with(dedup_key, %(prefix)s)
+    AND created_at > %(since)s
+ORDER BY signal_id DESC;
 
 -- name: list_known_keys
 -- Which of these signals exist.

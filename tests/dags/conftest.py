@@ -1,10 +1,11 @@
-"""Airflow with a home of its own, and a mail server that keeps what it is given."""
+"""Airflow with a home of its own, the way to the warehouse, and a mail server that keeps what it is given."""
 
 import atexit
+import json
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -57,6 +58,40 @@ def sink() -> Iterator[MailSink]:
     controller.start()
     yield sink
     controller.stop()
+
+
+@pytest.fixture
+def use_warehouse(monkeypatch, database) -> Callable[..., None]:
+    """A function that tells Airflow where the warehouse is; on port 1 nobody answers."""
+
+    def tell(port: int = database.server.port) -> None:
+        fields = {
+            "conn_type": "postgres",
+            "host": "127.0.0.1",
+            "port": port,
+            "login": "steadfast_pipeline",
+            "password": database.pipeline_password,
+            "schema": database.name,
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_STEADFAST_WAREHOUSE", json.dumps(fields))
+
+    return tell
+
+
+@pytest.fixture
+def alarms(monkeypatch, use_warehouse, sink, tmp_path) -> None:
+    """Alarms are recorded in the warehouse and mailed to ops."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEADFAST_MAIL_TO", "ops@example.com")
+    monkeypatch.setenv("STEADFAST_BASE_URL", "http://airflow.example.com/")
+    use_warehouse()
+    fields = {
+        "conn_type": "smtp",
+        "host": "127.0.0.1",
+        "port": sink.port,
+        "extra": {"disable_ssl": True, "disable_tls": True},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_STEADFAST_SMTP", json.dumps(fields))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """What ops get to read when a run fails or is late: real warehouse, real SMTP."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -8,6 +7,8 @@ import pytest
 
 from steadfast.orchestration.alarms import mail_leftovers
 from steadfast.orchestration.callbacks import on_deadline_missed, on_run_failure
+
+pytestmark = pytest.mark.usefixtures("alarms")
 
 NOW = datetime.now(UTC)
 RUN = "scheduled__2026-11-23"
@@ -74,33 +75,6 @@ def warehouse(database):
         yield Warehouse(connection)
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch, database, sink, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STEADFAST_MAIL_TO", "ops@example.com")
-    monkeypatch.setenv("STEADFAST_BASE_URL", "http://airflow.example.com/")
-    use_warehouse(monkeypatch, database.server.port, database)
-    smtp = {
-        "conn_type": "smtp",
-        "host": "127.0.0.1",
-        "port": sink.port,
-        "extra": {"disable_ssl": True, "disable_tls": True},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_STEADFAST_SMTP", json.dumps(smtp))
-
-
-def use_warehouse(monkeypatch, port, database) -> None:
-    fields = {
-        "conn_type": "postgres",
-        "host": "127.0.0.1",
-        "port": port,
-        "login": "steadfast_pipeline",
-        "password": database.pipeline_password,
-        "schema": database.name,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_STEADFAST_WAREHOUSE", json.dumps(fields))
-
-
 def failed_run() -> dict:
     """The context of a DAG's failure callback."""
     dag_run = SimpleNamespace(partition_key="2026-11-22", run_after=NOW)
@@ -159,8 +133,8 @@ def test_a_failure_without_any_task_context_still_names_the_run(warehouse, sink)
     assert "timed_out" in sink.mails[0].get_content()
 
 
-def test_a_warehouse_that_is_down_is_mailed_without_a_record(monkeypatch, database, warehouse, sink):
-    use_warehouse(monkeypatch, 1, database)
+def test_a_warehouse_that_is_down_is_mailed_without_a_record(use_warehouse, database, warehouse, sink):
+    use_warehouse(1)
     on_run_failure(failed_run())
     assert "the run failed, and the warehouse cannot be asked" in sink.mails[0]["Subject"]
     assert "127.0.0.1:1" in sink.mails[0].get_content()

@@ -28,16 +28,8 @@ def context(**fields):
 
 
 @pytest.fixture
-def owner(database, monkeypatch):
-    connection = {
-        "conn_type": "postgres",
-        "login": "steadfast_pipeline",
-        "password": database.pipeline_password,
-        "host": "127.0.0.1",
-        "port": database.server.port,
-        "schema": database.name,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_STEADFAST_WAREHOUSE", json.dumps(connection))
+def owner(database, use_warehouse):
+    use_warehouse()
     with database.connect() as owner:
         owner.execute(
             "INSERT INTO config.business_entity (slug, name, created_at, updated_at)"
@@ -135,6 +127,22 @@ def test_a_replay_copies_what_the_form_names(owner):
         "airflow:ada",
         False,
     )
+
+
+@pytest.mark.parametrize("state", ["dead", "applied"])
+def test_a_task_that_is_tried_again_replays_nothing_twice_and_is_on_record_once(owner, state):
+    event = add_dead(owner, {"currency": "usd"})
+    if state == "applied":
+        owner.execute("DELETE FROM landing.dead_letter")
+    first_try = context(entity="bakery", state=state, is_dry_run=False)
+    tries = []
+    for _ in range(3):
+        owner.execute("UPDATE ops.webhook_watermark SET planned_to = 1000")
+        tries.append(replay_by_form(first_try))
+    assert tries == [{"request_id": 1, "matched": 1, "replayed": 1, "refused": 0}] * 3
+    assert copied(owner) == [event]
+    assert owner.execute("SELECT airflow_run_id FROM ops.webhook_replay").fetchall() == [("manual__1",)]
+    assert owner.execute("SELECT count(*) FROM ops.audit_event").fetchone() == (1,)
 
 
 def test_a_replay_that_leaves_some_behind_is_red_after_the_others_are_done(owner):

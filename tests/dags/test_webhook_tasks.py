@@ -10,8 +10,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from steadfast.errors import PermanentError, WarehouseBusy
 from steadfast.orchestration import webhook_tasks
 from steadfast.orchestration.assets import FACTS_WEBHOOKS
-from steadfast.webhooks.applying.outcome import Due, find_run, summarise_ingest
+from steadfast.orchestration.told_alarms import is_first_told
+from steadfast.webhooks.applying.outcome import Due, find_last_good_run, find_run, summarise_ingest
 from steadfast.webhooks.applying.process import Processed
+from steadfast.webhooks.watching.run_messages import outage_key
 
 DAG = "webhook_ingest"
 
@@ -56,17 +58,9 @@ def warehouse(database):
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch, database, tmp_path):
+def environment(monkeypatch, use_warehouse, tmp_path):
     monkeypatch.chdir(tmp_path)
-    fields = {
-        "conn_type": "postgres",
-        "host": "127.0.0.1",
-        "port": database.server.port,
-        "login": "steadfast_pipeline",
-        "password": database.pipeline_password,
-        "schema": database.name,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_STEADFAST_WAREHOUSE", json.dumps(fields))
+    use_warehouse()
 
 
 @pytest.fixture
@@ -193,6 +187,44 @@ def test_a_cleared_run_keeps_its_number_and_may_run_again(warehouse, send):
     assert find_run(warehouse, DAG, "scheduled__1") == before
 
 
+def test_what_a_killed_try_applied_is_published_by_the_next_one(warehouse, send, today):
+    send(2)
+    Run().process()
+    retried = Run()
+    assert retried.process() == []
+    assert (retried.publish()["rows"], retried.outlet.keys) == (2, [str(today)])
+    assert retried.report()["applied"] == 2
+
+
+def test_only_a_run_that_did_everything_was_a_good_one(warehouse, send):
+    send(1)
+    warehouse.execute("ALTER TABLE facts.fact_order RENAME TO fact_mislaid")
+    run = Run()
+    with pytest.raises(WarehouseBusy):
+        run.process()
+    with pytest.raises(PermanentError):
+        run.report()
+    dead = Run("scheduled__2", failed=("process",))
+    webhook_tasks.claim_shards(dead.context)
+    with pytest.raises(PermanentError):
+        dead.report()
+    assert find_last_good_run(warehouse, DAG) is None
+    warehouse.execute("ALTER TABLE facts.fact_mislaid RENAME TO fact_order")
+    good = Run("scheduled__3")
+    good.process()
+    good.report()
+    assert find_last_good_run(warehouse, DAG) is not None
+
+
+def test_an_outage_that_is_over_is_told_again_when_it_comes_back(source, tmp_path):
+    key, now = outage_key(DAG), datetime.now(UTC)
+    assert [is_first_told(tmp_path / "state", key, now) for _ in range(2)] == [True, False]
+    run = Run()
+    run.process()
+    run.report()
+    assert is_first_told(tmp_path / "state", key, now)
+
+
 def test_what_waits_is_part_of_the_summary(warehouse, send, database):
     run = Run()
     run.process()
@@ -223,6 +255,17 @@ def test_an_n8n_that_cannot_be_asked_does_not_fail_the_run(warehouse, source):
 def test_a_bug_while_reading_back_is_a_signal_and_not_a_red_task(warehouse, source, monkeypatch):
     warehouse.execute("UPDATE config.webhook_source SET n8n_connection_id = 'n8n_main', n8n_node = 'Send'")
     warehouse.execute("REVOKE INSERT ON ops.n8n_cursor FROM steadfast_pipeline")
+    assert webhook_tasks.reconcile_with_n8n() == {"recovered": 0, "failed": 1}
+    assert "[Steadfast] Lost events could not be read back from n8n" in subjects(warehouse)
+
+
+def test_what_nobody_foresaw_while_reading_back_is_a_signal_too(warehouse, source, monkeypatch):
+    warehouse.execute("UPDATE config.webhook_source SET n8n_connection_id = 'n8n_main', n8n_node = 'Send'")
+
+    def overflow(*_, **__):
+        raise OverflowError("int too large to convert")
+
+    monkeypatch.setattr("steadfast.webhooks.n8n.reconcile.end_after", overflow)
     assert webhook_tasks.reconcile_with_n8n() == {"recovered": 0, "failed": 1}
     assert "[Steadfast] Lost events could not be read back from n8n" in subjects(warehouse)
 

@@ -37,6 +37,7 @@ def replay_by_form(context: Any) -> dict[str, int]:
             is_dry_run=is_dry_run,
             actor=name_actor(context["dag_run"]),
             now=datetime.now(UTC),
+            airflow_run_id=context["dag_run"].run_id,
             on_progress=lambda seen, matched: log.info("%d of %d events", seen, matched),
         )
     _log_report(report, is_dry_run)

@@ -84,7 +84,7 @@ class IngestStory:
         """How many events wait, since when and why."""
         from steadfast.webhooks.watching.run_messages import describe_failed_run
 
-        return describe_failed_run(_read_ingest(connection, run), reason, now)
+        return describe_failed_run(_read_ingest(connection, run, now), reason, now)
 
     def tell_delay(
         self, connection: Connection, run: RunIdentity, lateness: Lateness, now: datetime
@@ -92,13 +92,13 @@ class IngestStory:
         """What waits meanwhile."""
         from steadfast.webhooks.watching.run_messages import describe_late_run
 
-        return describe_late_run(_read_ingest(connection, run), lateness.deadline, now)
+        return describe_late_run(_read_ingest(connection, run, now), lateness.deadline, now)
 
     def tell_outage(self, run: RunIdentity, what: str, trouble: str, now: datetime) -> Signal:
-        """Once an hour."""
+        """Once until a run reaches it again."""
         from steadfast.webhooks.watching.run_messages import describe_ingest_outage
 
-        return describe_ingest_outage(run.dag_id, run.title, run.link, trouble, now)
+        return describe_ingest_outage(run.dag_id, run.title, run.link, trouble)
 
 
 STORIES: dict[str, RunStory] = {WEBHOOK_INGEST: IngestStory()}
@@ -117,14 +117,15 @@ def _read_sync(connection: Connection, run: RunIdentity) -> tuple[RunIdentity, R
     return replace(run, partition=str(state.partition_on)), state
 
 
-def _read_ingest(connection: Connection, run: RunIdentity) -> "IngestRun":
+def _read_ingest(connection: Connection, run: RunIdentity, now: datetime) -> "IngestRun":
     from steadfast.webhooks.applying.outcome import (
         find_last_good_run,
         find_run,
         list_failing_chunks,
         read_backlog,
     )
-    from steadfast.webhooks.watching.run_messages import IngestRun
+    from steadfast.webhooks.watching.run_messages import QUIET_AFTER_TOLD, IngestRun
+    from steadfast.webhooks.watching.telling import list_told
 
     return IngestRun(
         title=run.title,
@@ -135,4 +136,5 @@ def _read_ingest(connection: Connection, run: RunIdentity) -> "IngestRun":
         last_good_at=find_last_good_run(connection, run.dag_id),
         backlog=read_backlog(connection),
         failing=list_failing_chunks(connection),
+        told_lately=list_told(connection, f"{run.dag_id}:", now - QUIET_AFTER_TOLD),
     )

@@ -30,7 +30,7 @@ def is_first_told(state: Path, key: str, now: datetime) -> bool:
 
 
 def forget_told(state: Path, key: str) -> None:
-    """The alarm could not be told after all."""
+    """The alarm could not be told after all, or what it tells of is over: next time it is news."""
     try:
         (state / "alarms" / hashlib.sha256(key.encode()).hexdigest()).unlink(missing_ok=True)
     except OSError:

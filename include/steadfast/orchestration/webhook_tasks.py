@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from airflow.sdk.exceptions import AirflowSkipException
 
-from steadfast.errors import PermanentError, SteadfastError, WarehouseBusy
+from steadfast.errors import PermanentError, WarehouseBusy
 from steadfast.orchestration.assets import FACTS_WEBHOOKS
 from steadfast.orchestration.connections import n8n_server, warehouse_url
+from steadfast.orchestration.told_alarms import forget_told
 from steadfast.orchestration.windows import run_kind
+from steadfast.settings import load_settings
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -104,14 +105,23 @@ def reconcile_with_n8n() -> dict[str, int]:
                 ask=n8n_server,
                 store=_store_recovered(url, now),
                 now=now,
-                is_time_over=_time_limit(RECONCILE_SECONDS),
+                seconds=RECONCILE_SECONDS,
             )
-        except (SteadfastError, psycopg.Error, ValueError, LookupError, TypeError) as error:
+        except Exception as error:
+            # Nobody foresaw it, and the events that did arrive must not wait for it.
             log.exception("The failed executions of n8n could not be read back")
             _signal_reconcile_failure(connection, error, now)
             return {"recovered": 0, "failed": 1}
-    log.info("%s", found)
-    return {"recovered": sum(one.recovered_count for one in found), "failed": 0}
+        for one in found:
+            log.info(
+                "%s: %s recovered, %s unreadable, %s left; %s",
+                *(one.connection_id, one.recovered_count, one.unreadable_count, one.left_count),
+                one.failure or one.error or "nothing went wrong",
+            )
+        failures = [f"{one.connection_id}: {one.failure}" for one in found if one.failure]
+        if failures:
+            _signal_reconcile_failure(connection, WarehouseBusy(" ".join(failures)), now)
+    return {"recovered": sum(one.recovered_count for one in found), "failed": len(failures)}
 
 
 def emit_asset_event(context: Any) -> dict[str, Any]:
@@ -136,24 +146,27 @@ def emit_asset_event(context: Any) -> dict[str, Any]:
 def report_run(context: Any) -> dict[str, int]:
     """Keep the inbox up, tell what is wrong, close the run; PermanentError if something was not applied."""
     from steadfast.orchestration.alarms import mail_leftovers
-    from steadfast.webhooks.applying.outcome import close_run, list_failing_chunks
+    from steadfast.webhooks.applying.outcome import close_run, list_failing_chunks, summarise_ingest
     from steadfast.webhooks.applying.upkeep import keep_up
-    from steadfast.webhooks.watching.run_messages import describe_open_work
+    from steadfast.webhooks.watching.run_messages import describe_open_work, outage_key
     from steadfast.webhooks.watching.watch import watch
 
     now = datetime.now(UTC)
     with _open_warehouse() as connection:
+        forget_told(load_settings().state, outage_key(context["dag_run"].dag_id))
         run_id = _find_run(connection, context)
         if run_id is None:
             raise PermanentError("The run has claimed nothing; the log of the task claim says why.")
         log.info("%s", keep_up(connection, now))
         log.info("%s new signals", watch(connection, run_id, now))
-        summary, failing = close_run(connection, run_id, now), list_failing_chunks(connection)
         mail_leftovers(connection)
-    log.info("%s", summary)
-    if failing:
-        raise PermanentError(describe_open_work(failing))
-    raise_if_upstream_failed(failed_tasks(context))
+        summary, failing = summarise_ingest(connection, run_id), list_failing_chunks(connection)
+        log.info("%s", summary)
+        if failing:
+            raise PermanentError(describe_open_work(failing))
+        raise_if_upstream_failed(failed_tasks(context))
+        # Only now: a run that stays open is no good one, and so a problem that lasts is told once.
+        close_run(connection, run_id, now)
     return _count(summary)
 
 

@@ -4,16 +4,15 @@ Batches are judged in SQL (`checks.py`), which says the same; a test holds the t
 """
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 
 from jsonschema import ValidationError
 
+from steadfast.webhooks.contract import EventType, Field, Kind
 from steadfast.webhooks.events import EVENTS
 from steadfast.webhooks.schema import open_validator
 
 MOST_VIOLATIONS = 5
-LONGEST_VALUE = 80
 
 
 def find_violations(event_type: str | None, version: int, body: bytes) -> list[str]:
@@ -25,8 +24,11 @@ def find_violations(event_type: str | None, version: int, body: bytes) -> list[s
         event = json.loads(body, parse_float=Decimal, parse_int=_read_whole)
     except (ArithmeticError, ValueError):
         return ["The event holds a number that is out of range."]
-    errors = open_validator(EVENTS[str(event_type), version]).iter_errors(event)
-    return [sentence for sentence, _ in zip(map(_describe, errors), range(MOST_VIOLATIONS), strict=False)]
+    contract = EVENTS[str(event_type), version]
+    errors = open_validator(contract).iter_errors(event)
+    # A value may break two rules of one field, of which the sentence is the same.
+    sentences = dict.fromkeys(_describe(contract, error) for error in errors)
+    return list(sentences)[:MOST_VIOLATIONS]
 
 
 def _read_whole(digits: str) -> int | Decimal:
@@ -41,19 +43,27 @@ def _describe_unknown(event_type: str | None, version: int) -> str:
     return f"The event's type is not known; there are {names}."
 
 
-def _describe(error: ValidationError) -> str:
-    place = ".".join(map(str, error.absolute_path)) or "the event"
-    return f"{place}: {' '.join(_explain(error))}."
-
-
-def _explain(error: ValidationError) -> Iterator[str]:
+def _describe(event: EventType, error: ValidationError) -> str:
     # The library quotes what came; an answer must not, so only the rule is named.
+    place = ".".join(map(str, error.absolute_path))
+    return f"{place or 'the event'}: {_explain(event, place, error)}."
+
+
+def _explain(event: EventType, place: str, error: ValidationError) -> str:
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        yield f"{', '.join(missing)} is missing"
-    elif error.validator == "anyOf":
-        yield "is neither a number in range nor such a number as text"
-    elif error.validator == "enum":
-        yield f"must be one of {', '.join(map(str, error.validator_value))}"
-    else:
-        yield f"must have {error.validator} {error.validator_value}"
+        return f"{', '.join(name for name in error.validator_value if name not in error.instance)} is missing"
+    if error.validator == "const":
+        return f"must be {error.validator_value}"
+    if place in ("", "data"):
+        return "must be an object with the fields of the event"
+    return _name_valid(_find_field(event, place))
+
+
+def _find_field(event: EventType, place: str) -> Field:
+    fields = {f"data.{field.name}": field for field in event.fields}
+    return fields.get(place, Field("timestamp", Kind.MOMENT, is_required=True))
+
+
+def _name_valid(field: Field) -> str:
+    words = f"one of {', '.join(field.choices)}" if field.choices else field.valid_words
+    return f"must be {words}" if field.is_required else f"must be {words}; it may be left out"

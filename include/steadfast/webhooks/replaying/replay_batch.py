@@ -53,12 +53,15 @@ class ReplayRequest:
 
     connection: Connection[Any]
     wanted: EventFilter
-    bound: Mapping[str, Any]
     is_dry_run: bool
     actor: str
     now: datetime
+    """When copies are received, which is never before anything that this request may pick."""
     patch: Patch | None = None
     because: str = ""
+    airflow_run_id: str | None = None
+    """The run that asks, which may be tried again; None for a command."""
+    bound: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_about_inbox(self) -> bool:
@@ -87,7 +90,9 @@ class Original:
 
 
 def pick_batch(request: ReplayRequest, after: tuple[int, int]) -> Sequence[Picked]:
-    """The next events after a place, at most a batch; dead letters stay locked for the transaction."""
+    """The next events after a place, at most a batch, that nobody else picks before the transaction ends."""
+    if request.is_about_inbox and not request.is_dry_run:
+        request.connection.execute(load_queries("webhook_replay")["take_turns"], {"at": "inbox"})
     name = ("pick_inbox", "inbox_filter") if request.is_about_inbox else ("pick_dead", "dead_filter")
     bound = {**request.bound, "after_entity": after[0], "after_id": after[1], "limit": BATCH_EVENTS}
     with request.connection.cursor(row_factory=class_row(Picked)) as cursor:
@@ -143,7 +148,8 @@ def _write_copies(request: ReplayRequest, query: str, columns: Mapping[str, Any]
     queries, connection = load_queries("webhook_replay"), request.connection
     # Taken late: planning, and every receiver behind it, waits for whoever holds it.
     connection.execute(queries["lock_inbox"])
-    made = connection.execute(queries[query], {**columns, "now": request.now}).fetchall()
+    insert = queries[query].format(columns=queries["copy_columns"])
+    made = connection.execute(insert, {**columns, "now": request.now}).fetchall()
     if made and not request.is_about_inbox:
         old_ids, new_ids = zip(*made, strict=True)
         bound = {"old_ids": list(old_ids), "new_ids": list(new_ids), "state": request.wanted.state}

@@ -1,18 +1,20 @@
 """What ops read when a run of the ingest fails or is late: how many events wait, since when, what to do.
 
-A run comes every few minutes, so the key names the problem and not the run: a problem that lasts is told
-once a day, one that comes back after a good run is told again, at most once an hour.
+A run comes every few minutes, so the key names the problem and the last good run before it: a problem that
+lasts is told once, one that comes back after a good run is told again, at most once an hour.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from steadfast.alerts.signals import Severity, Signal
 from steadfast.webhooks.applying.outcome import Backlog, FailingChunk
 from steadfast.webhooks.watching.telling import PRODUCT, count_of, spell_minutes, write_body, write_signal
 
 MOST_REASONS = 5
+QUIET_AFTER_TOLD = timedelta(hours=1)
+"""Runs that are good and red by turns are one problem, and no reason for a mail every ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class IngestRun:
     last_good_at: datetime | None
     backlog: Backlog
     failing: Sequence[FailingChunk] = ()
+    told_lately: Sequence[str] = ()
+    """Keys of what was told of this DAG within `QUIET_AFTER_TOLD`, the newest first."""
+
+
+def outage_key(dag_id: str) -> str:
+    """The key of a warehouse that is away; whoever finds it back forgets that it was told."""
+    return f"{dag_id}:outage"
 
 
 def describe_failed_run(run: IngestRun, reason: str, now: datetime) -> Signal:
@@ -40,7 +49,7 @@ def describe_failed_run(run: IngestRun, reason: str, now: datetime) -> Signal:
         f"Run {run.airflow_run_id}": f"Airflow says: {reason or 'failed'}. The next run goes on from there.",
     }
     return Signal(
-        dedup_key=f"{run.dag_id}:failed:{_problem(run, now)}",
+        dedup_key=_key(run, f"failed:{_name_problem(run)}"),
         kind="run_failed",
         severity=Severity.CRITICAL,
         subject=f"[{PRODUCT}] {headline}",
@@ -61,7 +70,7 @@ def describe_late_run(run: IngestRun, deadline: datetime, now: datetime) -> Sign
         "busy with something else? It runs long: what does PostgreSQL do? A run that hangs is stopped.",
     }
     return Signal(
-        dedup_key=f"{run.dag_id}:late:{_streak(run, now)}",
+        dedup_key=_key(run, "late"),
         kind="deadline_missed",
         severity=Severity.WARNING,
         subject=f"[{PRODUCT}] {headline}",
@@ -70,8 +79,8 @@ def describe_late_run(run: IngestRun, deadline: datetime, now: datetime) -> Sign
     )
 
 
-def describe_ingest_outage(dag_id: str, title: str, link: str, trouble: str, now: datetime) -> Signal:
-    """The signal of a run that failed or hangs because the warehouse cannot be asked; one an hour."""
+def describe_ingest_outage(dag_id: str, title: str, link: str, trouble: str) -> Signal:
+    """The signal of a run that failed or hangs because the warehouse cannot be asked; one an outage."""
     headline = f"{title}: the warehouse is away, so webhooks are refused"
     sections = {
         "What is affected": "Receivers answer 503 and nothing is processed. n8n gives up after about 20 "
@@ -80,7 +89,7 @@ def describe_ingest_outage(dag_id: str, title: str, link: str, trouble: str, now
         "What to do": "Bring PostgreSQL back. Nothing acknowledged is lost, and the next run goes on.",
     }
     return Signal(
-        dedup_key=f"{dag_id}:outage:{now:%Y-%m-%dT%H}",
+        dedup_key=outage_key(dag_id),
         kind="run_failed",
         severity=Severity.CRITICAL,
         subject=f"[{PRODUCT}] {headline}",
@@ -121,15 +130,16 @@ def _headline(run: IngestRun, reason: str) -> str:
     return "the run failed, but all events are applied"
 
 
-def _problem(run: IngestRun, now: datetime) -> str:
+def _name_problem(run: IngestRun) -> str:
     if run.failing:
-        return f"chunk {run.failing[0].chunk_id}:{now:%Y-%m-%d}"
-    return f"{'task' if run.is_claimed else 'claim'}:{_streak(run, now)}"
+        return "chunks"
+    return "task" if run.is_claimed else "claim"
 
 
-def _streak(run: IngestRun, now: datetime) -> str:
-    since = f"{run.last_good_at:%Y-%m-%dT%H}" if run.last_good_at else "ever"
-    return f"since {since}:{now:%Y-%m-%d}"
+def _key(run: IngestRun, problem: str) -> str:
+    since = f"{run.dag_id}:{problem}:since "
+    last_good = f"{run.last_good_at:%Y-%m-%dT%H:%M:%S}" if run.last_good_at else "ever"
+    return next((key for key in run.told_lately if key.startswith(since)), since + last_good)
 
 
 def _describe_waiting(backlog: Backlog, now: datetime) -> str:

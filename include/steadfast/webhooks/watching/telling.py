@@ -12,6 +12,8 @@ from typing import Any
 from psycopg import Connection
 
 from steadfast.alerts.signals import Severity, Signal, record_signal
+from steadfast.warehouse.connect import translate_errors
+from steadfast.warehouse.queries import load_queries
 
 PRODUCT = "Steadfast"
 WIDTH = 100
@@ -77,6 +79,14 @@ def bundle_signals(signals: Sequence[Signal], what: str, now: datetime) -> list[
 def record_signals(connection: Connection[Any], signals: Iterable[Signal], now: datetime) -> int:
     """Store what is not known yet; return how many were new."""
     return sum(record_signal(connection, signal, now) for signal in signals)
+
+
+def list_told(connection: Connection[Any], prefix: str, since: datetime) -> list[str]:
+    """The keys of signals that begin so and are not older, the newest first."""
+    bound = {"prefix": prefix, "since": since}
+    with translate_errors(), connection.transaction():
+        rows = connection.execute(load_queries("webhook_watch")["list_told"], bound).fetchall()
+    return [key for (key,) in rows]
 
 
 def spell_minutes(minutes: float) -> str:

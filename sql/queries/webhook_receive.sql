@@ -37,7 +37,7 @@ SELECT
     inbox_id,
     is_new,
     body_hash
-FROM landing.store_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+FROM landing.store_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: keep_conflicts
 -- Evidence of ids that came again with other bytes.
@@ -57,7 +57,7 @@ FROM unnest($2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::text[], 
 
 -- name: ensure_inbox_days
 -- Make the partitions that the next events need; usually they are there.
-SELECT landing.ensure_day('webhook_inbox', day::date)
+SELECT landing.ensure_inbox_day(day::date)
 FROM generate_series($1::date, $2::date, interval '1 day') AS day;
 
 -- name: record_traffic

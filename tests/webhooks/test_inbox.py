@@ -10,7 +10,7 @@ import pytest
 from steadfast.errors import ConfigError, WarehouseBusy
 from steadfast.webhooks.envelope import read_event
 from steadfast.webhooks.inbox import ACCEPTED, CONFLICT, DUPLICATE, open_connection, store_batch, store_events
-from steadfast.webhooks.receiving.flush import Flusher, Queue
+from steadfast.webhooks.receiving.flush import Flusher, Queue, Waiting
 from steadfast.webhooks.receiving.traffic import Traffic
 from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import Directory, Source
@@ -160,6 +160,14 @@ def test_a_wrong_password_is_said_to_be_one(database):
         asyncio.run(open_connection(url, "test"))
 
 
+def put(queue, events):
+    """Queue events; a future an event."""
+    loop = asyncio.get_running_loop()
+    waiting = [Waiting(event, loop.create_future()) for event in events]
+    queue.put(waiting)
+    return [each.answer for each in waiting]
+
+
 def flush(database, events, *, before=lambda: None, times=1):
     """Hand events to a queue and a real flusher; each answer, or the code of its refusal."""
 
@@ -173,7 +181,7 @@ def flush(database, events, *, before=lambda: None, times=1):
         answers = [
             answer
             for _ in range(times)
-            for answer in await asyncio.gather(*queue.put(events), return_exceptions=True)
+            for answer in await asyncio.gather(*put(queue, events), return_exceptions=True)
         ]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -206,9 +214,9 @@ def test_a_queue_takes_all_of_a_batch_or_nothing(sources):
     async def fill() -> None:
         queue = Queue(most_events=3, most_bytes=100, is_open=True)
         events = [read_event(sources["reject"], f"evt-{number}", b"{}") for number in range(2)]
-        queue.put(events)
+        put(queue, events)
         with pytest.raises(Refused) as caught:
-            queue.put(events)
+            put(queue, events)
         assert caught.value.refusal.code == "busy"
         assert 1 <= caught.value.retry_after <= 5
         assert len(queue.waiting) == 2
@@ -216,7 +224,7 @@ def test_a_queue_takes_all_of_a_batch_or_nothing(sources):
         assert queue.byte_count == 0
         large = read_event(sources["reject"], "evt-9", b'{"a":"' + b"x" * 100 + b'"}')
         with pytest.raises(Refused):
-            queue.put([large])
+            put(queue, [large])
 
     asyncio.run(fill())
 
@@ -226,7 +234,7 @@ def test_a_commit_has_a_most_of_events_and_of_bytes(sources):
         queue = Queue(is_open=True)
         small = [read_event(sources["reject"], f"evt-{number}", b"{}") for number in range(501)]
         large = read_event(sources["reject"], "evt-large", b'{"a":"' + b"x" * 3_000_000 + b'"}')
-        queue.put([*small, large, large])
+        put(queue, [*small, large, large])
         sizes = []
         while queue.waiting:
             sizes.append(len(queue.take()))
@@ -265,6 +273,7 @@ def test_the_receiver_can_read_no_event_and_change_none(database, sources):
             await connection.close()
 
     for statement in (
+        "SELECT landing.ensure_day('webhook_conflict', '2026-11-20')",
         "SELECT * FROM landing.webhook_inbox",
         "SELECT * FROM landing.webhook_event_key",
         "DELETE FROM landing.webhook_inbox",
@@ -274,3 +283,35 @@ def test_the_receiver_can_read_no_event_and_change_none(database, sources):
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             asyncio.run(attempt(statement))
+
+
+STORE = (
+    "SELECT * FROM landing.store_events(ARRAY[{source}], ARRAY['evt-1'], ARRAY['order'], ARRAY[1::smallint], "
+    "ARRAY[true], ARRAY['{{}}'::bytea], ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], $1, 'replay')"
+)
+
+
+def store_by_hand(database, source_id):
+    async def call() -> None:
+        connection = await open_connection(database.receiver_url, "test")
+        try:
+            await connection.execute("BEGIN")
+            await connection.fetch(STORE.format(source=source_id), NOW)
+            await connection.execute("COMMIT")
+        finally:
+            await connection.close()
+
+    asyncio.run(call())
+
+
+def test_whose_an_event_is_and_how_it_came_is_not_for_the_receiver_to_say(database, sources):
+    source = sources["reject"]
+    store_by_hand(database, source.source_id)
+    with database.connect() as owner:
+        found = owner.execute("SELECT entity_id, origin FROM landing.webhook_inbox").fetchall()
+    assert found == [(source.entity_id, "http")]
+
+
+def test_an_event_of_no_source_is_refused(database, sources):
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="source that does not exist"):
+        store_by_hand(database, 999_999)

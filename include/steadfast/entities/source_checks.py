@@ -28,6 +28,9 @@ DEFAULT_BURST = 2000
 BURST_SECONDS = 20
 """n8n gives up after 20 s: the bucket holds at least that much of the rate."""
 LARGEST_BURST = 1_000_000
+LARGEST_BODY = 8 * 2**20
+LARGEST_STRICT_BODY = 2**20
+"""A strict source's events are judged while their sender waits, which takes some 0.5 s a MiB."""
 DEFAULTS: Mapping[str, Any] = {
     "max_bytes": 262144,
     "rate_per_second": 100,
@@ -64,7 +67,14 @@ def follow_window(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
 
 def check_source(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a source, clean; ConfigError names the first that is not valid and its range."""
-    _check_range("Largest body", values["max_bytes"], 1024, 8 * 1024 * 1024, "bytes")
+    largest = LARGEST_STRICT_BODY if values["is_strict"] else LARGEST_BODY
+    _check_range(
+        "Largest body",
+        values["max_bytes"],
+        1024,
+        largest,
+        "bytes" + " of a strict source" * values["is_strict"],
+    )
     _check_range("Rate", values["rate_per_second"], 1, 10_000, "events a second")
     least_burst = BURST_SECONDS * values["rate_per_second"]
     burst_unit = f"events; the least is {BURST_SECONDS} s of the rate"

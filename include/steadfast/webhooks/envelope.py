@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -20,9 +21,16 @@ EVENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 DEEPEST = 64
 LARGEST_VERSION = 32_767
-_NO_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^][{}"]++', re.DOTALL)
+_STORABLE = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u(?!0000|[dD][89a-fA-F])|\\u[dD][89abAB]..\\u[dD][c-fC-F])*+", re.DOTALL
+)
+"""As much of a JSON text as holds no escape that PostgreSQL's text cannot; in one pass."""
+_HALF_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_NEITHER_TEXT_NOR_DEPTH = bytes(set(range(256)) - set(b'"[]{}'))
+_STEPS = {ord("["): 1, ord("]"): -1}
+_BYTES_AT_ONCE = 64 * 1024
+"""Between two such pieces of a large body other threads get their turn."""
 
 
 class _Outside(msgspec.Struct):
@@ -81,16 +89,19 @@ def read_event(source: Source, event_id: str, body: bytes) -> IncomingEvent:
 
 def read_envelope(body: bytes) -> Envelope:
     """Check that a body is one JSON object in UTF-8, and read its type and version."""
-    is_text_ok = True
     try:
         body.decode()
         outside = _decode_outside(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        outside, is_text_ok = _read_unstorable(body)
+    except RecursionError:
+        # The parser's own limit lies far above ours.
+        raise Refused("too_deep") from None
+    except UnicodeDecodeError:
+        raise Refused("invalid_json") from None
+    except msgspec.DecodeError:
+        outside = _read_unstorable(body)
     if body.count(b"[") + body.count(b"{") > DEEPEST:
         _refuse_depth(body)
-    if b"\\u" in body and _has_unstorable_text(body):
-        is_text_ok = False
+    is_text_ok = b"\\u" not in body or _STORABLE.match(body).end() == len(body)  # type: ignore[union-attr]
     return Envelope(_read_type(bytes(outside.type)), _read_version(bytes(outside.version)), is_text_ok)
 
 
@@ -114,38 +125,42 @@ def _read_version(raw: bytes) -> int:
     return version if is_number and 0 < version <= LARGEST_VERSION else 0
 
 
-def _has_unstorable_text(body: bytes) -> bool:
-    r"""Whether a `\u0000` or half of a surrogate pair stands there; neither fits into PostgreSQL's text."""
-    if not _UNSTORABLE.search(body):
-        return False
-    # Only a parser tells an escape from an escaped backslash, and a pair from its half. Members stay a list:
-    # of two with one name PostgreSQL reads both.
-    text = json.dumps(parse_without_numbers(body, object_pairs_hook=list), ensure_ascii=False)
-    return "\\u0000" in text.replace("\\\\", "") or any("\ud800" <= sign <= "\udfff" for sign in text)
+def complete_pairs(body: bytes) -> bytes:
+    """A text of the same length and form without halves of surrogate pairs, which msgspec refuses.
+
+    Other signs stand in their place that no name or type of ours holds.
+    """
+    parts = []
+    for start in range(0, len(body), _BYTES_AT_ONCE):
+        # Whether a byte changes is told by the three before it and the one after it.
+        before = min(start, 3)
+        part = _HALF_ESCAPE.sub(rb"\\uff", body[start - before : start + _BYTES_AT_ONCE + 1])
+        parts.append(part[before : before + _BYTES_AT_ONCE])
+    return b"".join(parts)
 
 
-def _read_unstorable(body: bytes) -> tuple[_Outside, bool]:
-    """Python's parser takes halves of surrogate pairs, which are kept as a dead letter, and nothing else."""
-    _refuse_depth(body)
+def _read_unstorable(body: bytes) -> _Outside:
+    """Halves of surrogate pairs are kept, as a dead letter, and nothing else that is no JSON."""
     try:
-        found = parse_without_numbers(body)
-    except ValueError:
+        return _decode_outside(complete_pairs(body))
+    except RecursionError:
+        raise Refused("too_deep") from None
+    except msgspec.DecodeError:
         raise Refused("invalid_json") from None
-    if not isinstance(found, dict) or not _UNSTORABLE.search(body):
-        raise Refused("invalid_json")
-    named = {name: found[name] for name in ("type", "version") if name in found}
-    return _Outside(**{name: msgspec.Raw(json.dumps(value).encode()) for name, value in named.items()}), False
 
 
 def _refuse_depth(body: bytes) -> None:
-    """Refused if brackets outside of texts are nested deeper than 64; every pass takes the innermost away."""
-    brackets = _NO_BRACKET.sub(b"", body).translate(_ONE_KIND)
-    for _ in range(DEEPEST):
-        before, brackets = len(brackets), brackets.replace(b"[]", b"")
-        if len(brackets) == before:
-            break
-    if b"[]" in brackets or brackets.startswith(b"[" * (DEEPEST + 1)):
-        raise Refused("too_deep")
+    """Refused if the brackets of a valid body, outside of its texts, are nested deeper than 64."""
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(_ONE_KIND, _NEITHER_TEXT_NOR_DEPTH)
+    is_inside, depth = 0, 0
+    for start in range(0, len(plain), _BYTES_AT_ONCE):
+        parts = plain[start : start + _BYTES_AT_ONCE].split(b'"')
+        outside = b"".join(parts[is_inside::2])
+        is_inside = (is_inside + len(parts) - 1) % 2
+        depths = list(accumulate(map(_STEPS.__getitem__, outside), initial=depth))
+        if max(depths) > DEEPEST:
+            raise Refused("too_deep")
+        depth = depths[-1]
 
 
 def _refuse_duplicate_keys(body: bytes) -> None:
@@ -153,18 +168,5 @@ def _refuse_duplicate_keys(body: bytes) -> None:
         if len({name for name, _ in pairs}) < len(pairs):
             raise Refused("duplicate_key")
 
-    parse_without_numbers(body, object_pairs_hook=refuse_repeated)
-
-
-def parse_without_numbers(body: bytes, **hooks: Any) -> Any:
-    """Parse what msgspec refuses for half a surrogate pair; numbers too long for Python are left aside."""
-    return json.loads(body.decode(), parse_int=_read_short, parse_constant=refuse_constant, **hooks)
-
-
-def _read_short(digits: str) -> int:
-    return int(digits) if len(digits) < 10 else 0
-
-
-def refuse_constant(name: str) -> None:
-    """For a parser: NaN and Infinity are not JSON."""
-    raise ValueError(name)
+    # Numbers stay text: Python reads only some thousand digits.
+    json.loads(body, parse_int=str, object_pairs_hook=refuse_repeated)

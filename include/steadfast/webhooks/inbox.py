@@ -59,7 +59,7 @@ async def open_connection(url: str, application: str) -> asyncpg.Connection:
         "application_name": application,
     }
     try:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             host=given.get("host"),
             port=given.get("port"),
             user=given.get("user"),
@@ -70,6 +70,7 @@ async def open_connection(url: str, application: str) -> asyncpg.Connection:
             command_timeout=STATEMENT_SECONDS + 2,
             server_settings=limits,
         )
+        await check_writable(connection)
     except (
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
@@ -78,6 +79,14 @@ async def open_connection(url: str, application: str) -> asyncpg.Connection:
         raise ConfigError(f"PostgreSQL refuses {given.get('user')} at {place}: {error}") from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise WarehouseBusy(f"PostgreSQL does not answer at {place}: {type(error).__name__}") from error
+    return connection
+
+
+async def check_writable(connection: asyncpg.Connection) -> None:
+    """WarehouseBusy if the server takes nothing in, as a standby does; the connection is then ended."""
+    if await connection.fetchval("SHOW transaction_read_only") == "on":
+        connection.terminate()
+        raise WarehouseBusy("PostgreSQL is read-only.")
 
 
 async def store_batch(
@@ -132,7 +141,6 @@ def _address(event: IncomingEvent) -> Address:
 
 def _row(event: IncomingEvent) -> tuple[object, ...]:
     return (
-        event.source.entity_id,
         event.source.source_id,
         event.event_id,
         event.event_type,

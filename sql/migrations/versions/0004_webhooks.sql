@@ -26,6 +26,7 @@ CREATE TABLE config.webhook_source (
     UNIQUE (entity_id, slug),
     CHECK (tolerance_seconds BETWEEN 1 AND dedup_days * 86400),
     CHECK (burst >= 20 * rate_per_second),
+    CHECK (NOT is_strict OR max_bytes <= 1048576),
     CHECK ((n8n_connection_id IS NULL) = (n8n_node IS NULL))
 );
 COMMENT ON COLUMN config.webhook_source.burst IS 'n8n gives up after 20 s: the bucket holds at least that much';
@@ -157,19 +158,24 @@ CREATE TABLE ops.webhook_chunk (
     applied_count bigint,
     dead_count bigint,
     planned_at timestamptz NOT NULL,
-    finished_at timestamptz
+    finished_at timestamptz,
+    finished_by bigint
 );
 -- By one of its entities: a list of a thousand would not fit into an index.
 CREATE UNIQUE INDEX ON ops.webhook_chunk (from_id, to_id, (entity_ids[1]));
 CREATE INDEX ON ops.webhook_chunk (chunk_id) WHERE state = 'planned';
-CREATE INDEX ON ops.webhook_chunk (finished_at);
+CREATE INDEX ON ops.webhook_chunk (finished_by);
 COMMENT ON TABLE ops.webhook_chunk IS
     'events of some entities with from_id < inbox_id <= to_id, applied in one transaction with their dead letters';
+COMMENT ON COLUMN ops.webhook_chunk.run_id IS 'the run that planned it';
+COMMENT ON COLUMN ops.webhook_chunk.finished_by IS
+    'the run that applied it and tells of it: clocks of workers differ, so the times do not say which';
 
 CREATE TABLE ops.webhook_replay (
     request_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     requested_by text NOT NULL,
     requested_at timestamptz NOT NULL,
+    airflow_run_id text UNIQUE,
     filter jsonb NOT NULL,
     patch jsonb,
     is_dry_run boolean NOT NULL,
@@ -177,6 +183,8 @@ CREATE TABLE ops.webhook_replay (
     replayed_count bigint NOT NULL,
     refused_count bigint NOT NULL
 );
+COMMENT ON COLUMN ops.webhook_replay.airflow_run_id IS
+    'the run of webhook_replay that asks, however often it is tried; null: a command';
 
 CREATE TABLE ops.webhook_traffic (
     minute timestamptz NOT NULL,
@@ -204,15 +212,28 @@ CREATE TABLE ops.n8n_cursor (
     error text
 );
 COMMENT ON TABLE ops.n8n_cursor IS 'how far the failed executions of an n8n were read back, and what the last look found';
-COMMENT ON COLUMN ops.n8n_cursor.handled IS 'failed executions above scanned_to that were read back already';
+COMMENT ON COLUMN ops.n8n_cursor.handled IS
+    'failed executions above scanned_to that were read back already or given up';
+
+CREATE TABLE ops.n8n_unreadable (
+    connection_id text NOT NULL,
+    execution_id bigint NOT NULL,
+    look_count integer NOT NULL,
+    since timestamptz NOT NULL,
+    reason text NOT NULL,
+    is_given_up boolean NOT NULL,
+    PRIMARY KEY (connection_id, execution_id)
+);
+COMMENT ON TABLE ops.n8n_unreadable IS
+    'failed executions that n8n lists and cannot show; what is given up is told once and never asked for again';
 
 -- ---------------------------------------------------------------- storing
 
 -- The only way in for a receiver, one call and one commit for many events; an answer for each, in their order.
+-- Whose an event is follows from its source, and how it came from who calls: a receiver cannot say either.
 -- The lock comes before any id is drawn: planning waits for it, so no id below the one that it reads can appear later.
 -- Rows are inserted in the order of their keys, so that two calls with the same ids cannot block each other.
 CREATE FUNCTION landing.store_events(
-    entity_ids integer[],
     source_ids integer[],
     event_ids text[],
     event_types text[],
@@ -232,14 +253,17 @@ AS $$
 #variable_conflict use_column
 DECLARE
     new_count bigint;
+    known_count bigint;
+    true_origin text := CASE WHEN session_user = 'steadfast_receiver' THEN 'http' ELSE came_by END;
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('steadfast webhook inbox', 0));
 
     RETURN QUERY
     WITH given AS MATERIALIZED (
-        SELECT *
+        SELECT
+            event.*,
+            source.entity_id
         FROM unnest(
-            entity_ids,
             source_ids,
             event_ids,
             event_types,
@@ -249,7 +273,6 @@ BEGIN
             dedup_keys,
             body_hashes
         ) WITH ORDINALITY AS event (
-            entity_id,
             source_id,
             event_id,
             event_type,
@@ -260,6 +283,7 @@ BEGIN
             body_hash,
             place
         )
+        JOIN config.webhook_source AS source USING (source_id)
     ),
 
     fresh AS (
@@ -304,7 +328,7 @@ BEGIN
             received,
             given.body,
             given.is_text_ok,
-            came_by
+            true_origin
         FROM fresh
         JOIN given USING (source_id, dedup_key)
     )
@@ -329,12 +353,24 @@ BEGIN
             known.body_hash
         FROM unnest(source_ids, dedup_keys) WITH ORDINALITY AS given (source_id, dedup_key, place)
         JOIN landing.webhook_event_key AS known USING (source_id, dedup_key);
+        GET DIAGNOSTICS known_count = ROW_COUNT;
+        IF known_count < cardinality(source_ids) THEN
+            RAISE foreign_key_violation USING MESSAGE = 'an event names a source that does not exist';
+        END IF;
     END IF;
 END
 $$;
 COMMENT ON FUNCTION landing.store_events IS 'keep events that are new; an id that is known comes back with the hash of its body';
 REVOKE EXECUTE ON FUNCTION landing.store_events FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION landing.store_events TO steadfast_receiver, steadfast_pipeline;
+
+CREATE FUNCTION landing.ensure_inbox_day(day date) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'SELECT landing.ensure_day(''webhook_inbox'', day)';
+COMMENT ON FUNCTION landing.ensure_inbox_day IS
+    'make the partition of one UTC day of the inbox, and of nothing else; false if it is there';
+REVOKE EXECUTE ON FUNCTION landing.ensure_inbox_day FROM PUBLIC;
 
 -- ---------------------------------------------------------------- input checks
 
@@ -372,13 +408,14 @@ GRANT USAGE ON SCHEMA config, landing, ops TO steadfast_receiver;
 GRANT USAGE ON SEQUENCE landing.webhook_inbox_id TO steadfast_pipeline;
 -- No table of landing can be read by it; events go in through landing.store_events.
 GRANT INSERT ON landing.webhook_conflict, ops.webhook_traffic TO steadfast_receiver;
-GRANT EXECUTE ON FUNCTION landing.ensure_day TO steadfast_receiver;
+GRANT EXECUTE ON FUNCTION landing.ensure_inbox_day TO steadfast_receiver, steadfast_pipeline;
 
 GRANT SELECT, INSERT ON landing.webhook_inbox, landing.webhook_conflict TO steadfast_pipeline;
 GRANT SELECT, INSERT, DELETE ON landing.webhook_event_key TO steadfast_pipeline;
 GRANT SELECT, INSERT, UPDATE ON landing.dead_letter TO steadfast_pipeline;
 GRANT SELECT, UPDATE ON ops.webhook_watermark TO steadfast_pipeline;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ops.webhook_chunk, ops.n8n_cursor TO steadfast_pipeline;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ops.webhook_chunk, ops.n8n_cursor, ops.n8n_unreadable
+    TO steadfast_pipeline;
 GRANT SELECT, INSERT ON ops.webhook_replay TO steadfast_pipeline;
 GRANT UPDATE (replayed_count, refused_count) ON ops.webhook_replay TO steadfast_pipeline;
 GRANT SELECT, DELETE ON ops.webhook_traffic TO steadfast_pipeline;

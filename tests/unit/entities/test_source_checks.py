@@ -44,6 +44,7 @@ def test_a_tolerance_of_the_whole_window_follows_the_window():
         ({"tolerance_seconds": 86401, "dedup_days": 1}, "Tolerance 86401 is not valid: 1 to 86400 seconds"),
         ({"max_bytes": 1023}, "Largest body 1023 is not valid: 1024 to 8388608 bytes"),
         ({"max_bytes": 8388609}, "1024 to 8388608 bytes"),
+        ({"max_bytes": 1048577, "is_strict": True}, "1024 to 1048576 bytes of a strict source"),
         ({"rate_per_second": 0}, "Rate 0 is not valid: 1 to 10000"),
         ({"rate_per_second": 10_001}, "Rate 10001 is not valid"),
         ({"burst": 1999}, "Burst 1999 is not valid: 2000 to 1000000 events; the least is 20 s of the rate"),

@@ -116,6 +116,55 @@ def test_text_that_only_looks_so_is_fine(text):
     assert read_envelope(b'{"data":"' + text.encode() + b'"}').is_text_ok
 
 
+TEXTS = st.text('ab\\u08dDcC9{["]}', max_size=30)
+"""Of the signs that escapes, their halves and brackets are made of."""
+
+
+@given(st.lists(TEXTS, max_size=5), st.sampled_from(["", "x" * 65_530, "x" * 65_533, "x" * 131_070]))
+def test_text_and_depth_are_read_as_a_parser_reads_them(texts, padding):
+    """Also where a large body is looked through in pieces."""
+    raw = ",".join(f'"{text}"' for text in (padding, *texts))
+    body = f'{{"a":[{raw}]}}'.encode()
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        assert refusal_of(body) == "invalid_json"
+        return
+    found = "".join(_texts_of(parsed))
+    is_text_ok = not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in found)
+    try:
+        assert read_envelope(body).is_text_ok == is_text_ok
+    except Refused as refused:
+        assert refused.refusal.code == "too_deep" and _depth_of(parsed) > DEEPEST
+
+
+def _texts_of(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from _texts_of(member)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_of(item)
+
+
+def _depth_of(value):
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth_of, inner), default=0)
+
+
+@given(st.integers(min_value=0, max_value=80), st.sampled_from([0, 60, 70]))
+def test_a_body_in_pieces_is_as_deep_as_in_one(quotes, levels):
+    padding = b"[]," * 25_000 + b'"' + b"[" * quotes + b'",'
+    body = b'{"a":[' + padding + b"[" * levels + b"1" + b"]" * levels + b"]}"
+    if levels > DEEPEST - 2:
+        assert refusal_of(body) == "too_deep"
+    else:
+        assert read_envelope(body).is_text_ok
+
+
 def test_numbers_of_any_length_pass_untouched():
     body = b'{"type":"order","data":{"n":' + b"9" * 10_000 + rb',"x":"\u0000"}}'
     assert read_event(source(), "evt-1", body).body == body

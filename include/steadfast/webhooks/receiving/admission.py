@@ -1,29 +1,95 @@
-"""Who sends, and how much he may: the same 401 for everything that is wrong with the first."""
+"""Who sends, and how much he may: the same 401 for everything that is wrong with the first.
 
-from steadfast.webhooks.receiving.request import Headers
+What the headers alone can show is asked before the body, so that a stranger's is not even read. An address
+without a source, and one whose token is wrong, are heard out as if a signature could still prove something.
+"""
+
+from dataclasses import dataclass
+
+from steadfast.webhooks.receiving.request import Headers, check_length, size_held
 from steadfast.webhooks.receiving.signature import NO_KEY, Key, find_signing_key, find_token_key, is_timely
 from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import KnownSource, Source
 
+BYTES_PER_TOKEN = 64 * 1024
+"""A larger body costs as much as several events."""
+_SIGNED = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
 
-def authenticate(known: KnownSource | None, headers: Headers, body: bytes, now: float) -> Key:
-    """The key that the request was made with: Refused with `unauthorized`, always alike.
 
-    Nobody is checked too, against a key that opens nothing, so that it takes as long. `now` is in epoch
-    seconds.
-    """
-    keys = [key for key in known.keys if key.is_active(now)] if known else []
-    if known and known.source.auth == "token":
-        found = find_token_key(keys or [NO_KEY], headers.get(b"authorization", b""))
-        is_timed = True
-    else:
-        event_id, timestamp = headers.get(b"webhook-id", b""), headers.get(b"webhook-timestamp", b"")
-        signatures = headers.get(b"webhook-signature", b"")
-        found = find_signing_key(keys or [NO_KEY], event_id, timestamp, body, signatures)
-        is_timed = is_timely(timestamp, known.source.tolerance_seconds if known else 0, now)
-    if known is None or found is None or found is NO_KEY or not is_timed:
+@dataclass(slots=True)
+class Seen:
+    """What is known of a request so far, for the counters."""
+
+    now: float
+    """When it came, in epoch seconds."""
+    source_id: int | None = None
+    key_id: int | None = None
+    events: int = 0
+    size: int = 0
+    held_by: int = 0
+    held_size: int = 0
+    """How much of the memory for large bodies a source has for it, until it is answered."""
+    is_body_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whose body is to be read, and what has been proven without it."""
+
+    reader: KnownSource | None
+    """None: nobody's, of which nothing is kept."""
+    token: Key | None
+    limit: int
+
+    @property
+    def source_id(self) -> int | None:
+        """The reader's."""
+        return self.reader.source.source_id if self.reader else None
+
+
+def begin_admission(known: KnownSource | None, headers: Headers, limit: int, now: float) -> Admission:
+    """What the headers show: Refused with `unauthorized` if nothing could be proof, or with `too_large`."""
+    check_length(headers, limit)
+    token = _find_token(known, headers, now)
+    if token is None and any(name not in headers for name in _SIGNED):
+        raise Refused("unauthorized")
+    is_open = token is not None or (known is not None and known.source.auth == "signature")
+    return Admission(known if is_open else None, token, limit)
+
+
+def finish_admission(admission: Admission, headers: Headers, content: bytes, seen: Seen) -> KnownSource:
+    """Who sent it, once the body is there: Refused with `unauthorized`, always alike."""
+    seen.size, seen.is_body_read = len(content), True
+    reader = admission.reader
+    if reader is None:
+        raise Refused("unauthorized")
+    seen.held_by, seen.held_size = reader.source.source_id, size_held(content)
+    key = admission.token or _find_signature(reader, headers, content, seen.now)
+    seen.source_id, seen.key_id = reader.source.source_id, key.key_id
+    return reader
+
+
+def _find_token(known: KnownSource | None, headers: Headers, now: float) -> Key | None:
+    """Nobody is checked too, against a key that opens nothing, so that it takes as long."""
+    authorization = headers.get(b"authorization")
+    if authorization is None:
+        return None
+    is_by_token = known is not None and known.source.auth == "token"
+    found = find_token_key(_active_keys(known, now) if is_by_token else [NO_KEY], authorization)
+    return found if is_by_token and found is not NO_KEY else None
+
+
+def _find_signature(known: KnownSource, headers: Headers, body: bytes, now: float) -> Key:
+    event_id, timestamp = headers[b"webhook-id"], headers[b"webhook-timestamp"]
+    keys, signatures = _active_keys(known, now), headers[b"webhook-signature"]
+    found = find_signing_key(keys, event_id, timestamp, body, signatures)
+    if found is None or found is NO_KEY or not is_timely(timestamp, known.source.tolerance_seconds, now):
         raise Refused("unauthorized")
     return found
+
+
+def _active_keys(known: KnownSource | None, now: float) -> list[Key]:
+    return [key for key in known.keys if key.is_active(now)] or [NO_KEY] if known else [NO_KEY]
 
 
 def read_event_id(source: Source, headers: Headers) -> str:
@@ -34,8 +100,8 @@ def read_event_id(source: Source, headers: Headers) -> str:
     return given.decode("latin-1")
 
 
-def charge(known: KnownSource, count: int, seconds: float) -> None:
-    """Take `count` events from the source's bucket: Refused with `rate_limited` if it is empty."""
-    wait = known.bucket.take(count, seconds)
+def charge(known: KnownSource, count: int, size: int, seconds: float) -> None:
+    """Take a token an event, or more for a large body: Refused with `rate_limited` if there are too few."""
+    wait = known.bucket.take(max(count, size // BYTES_PER_TOKEN), seconds)
     if wait:
         raise Refused("rate_limited", retry_after=wait)

@@ -2,15 +2,39 @@
 
 import asyncio
 import contextlib
+import logging
+import secrets
 
+from steadfast.webhooks.receiving.admission import Seen
 from steadfast.webhooks.receiving.request import Receive, Send
 from steadfast.webhooks.refusals import Refused, describe_refusal
+
+log = logging.getLogger(__name__)
 
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 DRAIN_SECONDS = 2.0
 DRAIN_BYTES = 16 * 2**20
 ExtraHeaders = tuple[tuple[bytes, bytes], ...]
+
+
+def explain_failure(error: Exception, seen: Seen) -> tuple[Refused, str]:
+    """What a sender is told instead of a yes, and the name of his request, which the log has too."""
+    if not isinstance(error, Refused):
+        # Never 4xx: a sender drops what it is blamed for.
+        log.error("a request failed", exc_info=error)
+        error = Refused("busy", retry_after=5)
+    request_id = secrets.token_hex(8)
+    if seen.source_id is not None:
+        log.info("%s for source %d, request %s", error.refusal.code, seen.source_id, request_id)
+    # Without its traceback, which holds the frames of the request and with them its body.
+    return error.with_traceback(None), request_id
+
+
+def list_headers(refused: Refused) -> ExtraHeaders:
+    """The headers of a refusal beside its length and type."""
+    extra = refused.refusal.headers
+    return (*extra, (b"retry-after", b"%d" % refused.retry_after)) if refused.retry_after else extra
 
 
 async def send_answer(
@@ -29,9 +53,7 @@ async def send_refusal(
     Closing a socket that holds unread bytes resets it, and the sender would see that instead.
     """
     refusal = refused.refusal
-    extra = refusal.headers
-    if refused.retry_after:
-        extra = (*extra, (b"retry-after", b"%d" % refused.retry_after))
+    extra = list_headers(refused)
     content = describe_refusal(refused, request_id)
     if not refusal.closes:
         await send_answer(send, refusal.status, content, PROBLEM_JSON, extra)

@@ -1,18 +1,16 @@
 """Many events in one request: an array, or one object a line; each keeps its bytes, and gets its answer."""
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from steadfast.webhooks.envelope import (
-    IncomingEvent,
-    parse_without_numbers,
-    read_event,
-    refuse_constant,
-)
+from steadfast.webhooks.envelope import IncomingEvent, complete_pairs
+from steadfast.webhooks.inbox import ACCEPTED, DUPLICATE, Stored
+from steadfast.webhooks.receiving.single import is_refused_conflict, read_judged
 from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import Source
 
@@ -27,10 +25,11 @@ class _Item(msgspec.Struct):
 
 JSON_SPACE = " \t\n\r"
 _SPACES = frozenset(JSON_SPACE)
-MANY_COMMAS = 100_000
-"""An array with fewer has so few items that building them all takes no memory worth speaking of."""
+_BLANKS = re.compile(rb"[ \t\n\r]*")
+MANY_COMMAS = 500_000
+"""An array with fewer has so few items that finding them all takes no memory worth speaking of."""
 MOST_LINES = 10 * MOST_ITEMS
-_scan = json.JSONDecoder(parse_int=str, parse_constant=refuse_constant).raw_decode
+_scan = json.JSONDecoder(parse_int=str).raw_decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -55,26 +54,73 @@ def read_item(source: Source, item: bytes) -> tuple[str, IncomingEvent | Refused
     try:
         if len(item) > source.max_bytes:
             raise Refused("too_large")
-        return event_id, read_event(source, event_id, item)
+        return event_id, read_judged(source, event_id, item)
     except Refused as refused:
         return event_id if refused.refusal.code != "bad_id" else "", refused
 
 
-def describe_results(results: Sequence[dict[str, Any]], *, is_complete: bool) -> bytes:
-    """The answer to a batch: the items in their order."""
+def describe_results(
+    read: Sequence[tuple[str, IncomingEvent | Refused]], stored: Iterator[Stored]
+) -> tuple[int, bytes]:
+    """Status and content of the answer to a batch, item by item; `stored` is of the events among them."""
+    results = [
+        _describe_event(event, next(stored))
+        if isinstance(event, IncomingEvent)
+        else _describe_refused(name, event)
+        for name, event in read
+    ]
+    is_complete = all(result["status"] in (ACCEPTED, DUPLICATE) for result in results)
     summary = {"status": "accepted" if is_complete else "incomplete", "results": results}
-    return json.dumps(summary, ensure_ascii=True).encode("ascii")
+    return 202 if is_complete else 422, json.dumps(summary, ensure_ascii=True).encode("ascii")
+
+
+def _describe_event(event: IncomingEvent, stored: Stored) -> dict[str, Any]:
+    if is_refused_conflict(event, stored):
+        return _describe_refused(event.event_id, Refused("id_conflict"))
+    status = ACCEPTED if stored.outcome == ACCEPTED else DUPLICATE
+    return {"id": event.event_id, "status": status, "inbox_id": stored.inbox_id}
+
+
+def _describe_refused(name: str, refused: Refused) -> dict[str, Any]:
+    return {
+        "id": name or None,
+        "status": "refused",
+        "error": refused.refusal.code,
+        "detail": refused.detail,
+    }
 
 
 def _split_array(body: bytes) -> list[bytes]:
-    if body.count(b",") < MANY_COMMAS:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return [bytes(item) for item in _decode_array(body)]
-    # Perhaps half of a surrogate pair, which spoils its own item only; perhaps more items than memory is for.
     try:
-        return list(_walk_array(body.decode()))
+        if body.count(b",") > MANY_COMMAS:
+            return list(_walk_array(body.decode()))
+        return _cut_array(body)
     except (ValueError, RecursionError):
         raise Refused("invalid_batch") from None
+
+
+def _cut_array(body: bytes) -> list[bytes]:
+    try:
+        return [bytes(item) for item in _decode_array(body)]
+    except msgspec.DecodeError:
+        # Perhaps half of a surrogate pair, which spoils its own item only.
+        return list(_cut_like(body, _decode_array(complete_pairs(body))))
+
+
+def _cut_like(body: bytes, forms: Iterable[msgspec.Raw]) -> Iterator[bytes]:
+    """The items of an array that lie as the items of `forms` lie in theirs."""
+    place = body.index(b"[") + 1
+    for form in forms:
+        start = _skip_blanks(body, place)
+        end = start + len(bytes(form))
+        yield body[start:end]
+        place = _skip_blanks(body, end) + len(b",")
+
+
+def _skip_blanks(body: bytes, place: int) -> int:
+    found = _BLANKS.match(body, place)
+    assert found is not None
+    return found.end()
 
 
 def _walk_array(text: str) -> Iterator[bytes]:
@@ -105,15 +151,10 @@ def _skip_space(text: str, place: int) -> int:
 
 
 def _read_id(item: bytes) -> str:
-    try:
-        name = _decode_any(_decode_item(item).id)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        name = _read_id_loosely(item)
-    return name if isinstance(name, str) else ""
-
-
-def _read_id_loosely(item: bytes) -> Any:
-    with suppress(ValueError, RecursionError):
-        found = parse_without_numbers(item)
-        return found.get("id") if isinstance(found, dict) else None
-    return None
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            name = _decode_any(_decode_item(item).id)
+        except msgspec.DecodeError:
+            name = _decode_any(_decode_item(complete_pairs(item)).id)
+        return name if isinstance(name, str) else ""
+    return ""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 import asyncpg
 
@@ -34,12 +35,25 @@ _DATA_ERRORS = (
 )
 
 
+class Answer(Protocol):
+    """Whoever waits for a commit, as a future does; what is set here must not raise."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: Stored, /) -> None:
+        """The event was committed."""
+
+    def set_exception(self, exception: Refused, /) -> None:
+        """It was not."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """An event and whoever waits for its commit."""
 
     event: IncomingEvent
-    answer: asyncio.Future[Stored]
+    answer: Answer
 
 
 @dataclass
@@ -56,18 +70,15 @@ class Queue:
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether a flusher has found out if the warehouse is there."""
 
-    def put(self, events: Sequence[IncomingEvent]) -> list[asyncio.Future[Stored]]:
+    def put(self, waiting: Sequence[Waiting]) -> None:
         """Queue all of the events, or none: Refused with `busy`."""
-        size = sum(len(event.body) for event in events)
-        is_full = len(self.waiting) + len(events) > self.most_events
+        size = sum(len(each.event.body) for each in waiting)
+        is_full = len(self.waiting) + len(waiting) > self.most_events
         if not self.is_open or is_full or self.byte_count + size > self.most_bytes:
             raise Refused("busy", retry_after=BUSY_RETRY_S)
-        loop = asyncio.get_running_loop()
-        waiting = [Waiting(event, loop.create_future()) for event in events]
         self.waiting.extend(waiting)
         self.byte_count += size
         self.arrived.set()
-        return [each.answer for each in waiting]
 
     def take(self) -> list[Waiting]:
         """What the next commit holds, the oldest first; at least one event if there is any."""

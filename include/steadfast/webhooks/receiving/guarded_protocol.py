@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with a limit on everything that happens before an application is asked.
 
 uvicorn keeps a connection that says nothing, or half a header, for ever, and takes headers of any size.
-Here such a connection ends after HEADER_SECONDS, headers have a most that they may grow to, and so have
-connections. One sweep a second does it: a request costs no timer.
+Here every connection that awaits something has a time at which it ends, headers have a most that they may
+grow to, and so have connections. One sweep a second does it: a request costs no timer.
 """
 
 import asyncio
@@ -45,6 +45,13 @@ class JoinedWrites:
             self._loop.call_soon(self._send)
         self._parts.append(part)
 
+    def write_whole(self, answer: bytes) -> None:
+        """Send a whole answer now, unless a part of another one waits."""
+        if self._parts:
+            self._parts.append(answer)
+        else:
+            self._transport.write(answer)
+
     def close(self) -> None:
         """Send what was written, then end."""
         self._send()
@@ -69,14 +76,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self.header_total = 0
         self.silent_bytes = 0
         """What came of a body without being any of it: trailers, which nobody sends."""
-        self.waits_since: float | None = None
-        """Since when headers are awaited; None while a request is answered, or uvicorn's own timer runs."""
+        self.ends_at: float | None = None
+        """When this connection ends, unless headers come by then; None while a request is answered."""
         self.header_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let the connection in, or send it away if there are too many."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
-        self.waits_since = self.loop.time()
+        self.writes = JoinedWrites(transport, self.loop)
+        super().connection_made(self.writes)  # type: ignore[arg-type]
+        self.ends_at = self.loop.time() + HEADER_SECONDS
         if self.loop not in _swept_loops:
             _swept_loops.add(self.loop)
             _sweep(self.loop, self.connections)
@@ -95,26 +103,29 @@ class GuardedProtocol(HttpToolsProtocol):
             if self.header_bytes > LARGEST_HEADERS:
                 self.refused = Refused("headers_too_large")
                 self.send_400_response("")
-        elif self.waits_since is None and self._is_idle():
-            # Empty lines, or a body that was refused already: both end uvicorn's own timer.
-            self.waits_since = self.loop.time()
+        elif self.ends_at is not None:
+            # Empty lines, or the rest of a body that was refused: no reason to wait as for a new request.
+            self.ends_at = min(self.ends_at, self.loop.time() + HEADER_SECONDS)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
         self.is_in_headers, self.header_bytes, self.silent_bytes = True, 0, 0
-        if self.waits_since is None:
-            self.waits_since = self.loop.time()
+        self.ends_at = self.loop.time() + HEADER_SECONDS
 
     def on_headers_complete(self) -> None:
         """From here on the application's own limits hold."""
-        self.is_in_headers, self.waits_since = False, None
-        self.header_total = len(self.headers)
+        self.note_headers()
         if len(self.pipeline) >= MOST_PIPELINED:
             self.refused = Refused("bad_request")
             # Raised through the parser, which then calls send_400_response.
             raise self.refused
         super().on_headers_complete()
+
+    def note_headers(self) -> None:
+        """Headers are not awaited any more."""
+        self.is_in_headers, self.ends_at = False, None
+        self.header_total = len(self.headers)
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -127,8 +138,16 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         return len(self.headers) > self.header_total or self.silent_bytes > LARGEST_HEADERS
 
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    def on_response_complete(self) -> None:
+        """Begin what was sent meanwhile, or wait for the next request."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self.is_in_headers:
+            self.ends_at = self.loop.time() + self.timeout_keep_alive
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, with a problem document as every other refusal."""
@@ -147,10 +166,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 def _sweep(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
-    """End the connections whose headers have not come in time, and look again in a second."""
-    oldest = loop.time() - HEADER_SECONDS
+    """End the connections whose time is over, and look again in a second."""
+    now = loop.time()
     for connection in list(connections):
-        if connection.waits_since is not None and connection.waits_since < oldest:
+        if connection.ends_at is not None and connection.ends_at < now:
             connection.transport.abort()
     loop.call_later(SWEEP_SECONDS, _sweep, loop, connections)
 

@@ -1,21 +1,16 @@
 """The receiver: a raw ASGI application. A 2xx says that PostgreSQL has committed, and nothing else does.
 
 Order matters: what needs no secret is checked first, then who it is, then how much he may send, and only
-then what it says. Beside events it answers /livez, /readyz and /metrics.
+then what it says. Beside events it answers /livez, /readyz and /metrics. What is large is read aside.
 """
 
 import asyncio
 import hmac
-import logging
-import secrets
 from dataclasses import dataclass, field
-from typing import Any
 
-from steadfast.webhooks.envelope import IncomingEvent, read_event
-from steadfast.webhooks.inbox import ACCEPTED, CONFLICT, DUPLICATE, Stored
-from steadfast.webhooks.judge import find_violations
-from steadfast.webhooks.receiving.admission import authenticate, charge, read_event_id
-from steadfast.webhooks.receiving.answers import JSON, send_answer, send_refusal
+from steadfast.webhooks.envelope import IncomingEvent
+from steadfast.webhooks.receiving.admission import Seen, begin_admission, charge, finish_admission
+from steadfast.webhooks.receiving.answers import JSON, explain_failure, send_answer, send_refusal
 from steadfast.webhooks.receiving.batch import (
     LARGEST_BATCH_BODY,
     NDJSON,
@@ -30,38 +25,27 @@ from steadfast.webhooks.receiving.request import (
     Receive,
     Scope,
     Send,
-    check_length,
     check_media_type,
     read_body,
     read_headers,
 )
 from steadfast.webhooks.receiving.service import ReceiverService
+from steadfast.webhooks.receiving.single import (
+    JSON_TYPES,
+    accept_single,
+    admit_single,
+    answer_single,
+    read_judged,
+)
 from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import KnownSource, Source
 
-log = logging.getLogger(__name__)
-
-DEFAULT_LIMIT = 256 * 1024
-"""Of a source that we do not know: it must not be told apart from one that we do."""
-JSON_TYPES = (b"application/json",)
 ITEMS_AT_ONCE = 20
 LARGE_ITEM = 16 * 1024
+LARGE_BODY = 64 * 1024
 LOOPBACK = ("127.0.0.1", "::1")
 Answer = tuple[int, bytes, bytes]
 """Status, content, media type."""
-
-
-@dataclass(slots=True)
-class Seen:
-    """What is known of a request so far, for the counters."""
-
-    now: float
-    """When it came, in epoch seconds."""
-    source_id: int | None = None
-    key_id: int | None = None
-    events: int = 0
-    size: int = 0
-    is_body_read: bool = False
 
 
 @dataclass
@@ -96,15 +80,15 @@ class Receiver:
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender is told to try again
-            # Without its traceback, which holds the frames of the request and with them its body.
-            refused = (error if isinstance(error, Refused) else _explain(error)).with_traceback(None)
-            status, request_id = refused.refusal.status, secrets.token_hex(8)
-            if seen.source_id is not None:
-                log.info("%s for source %d, request %s", refused.refusal.code, seen.source_id, request_id)
+            refused, request_id = explain_failure(error, seen)
+            status = refused.refusal.status
             is_body_coming = not seen.is_body_read and b"expect" not in headers
             await send_refusal(send, receive, refused, request_id, is_body_coming=is_body_coming)
         else:
             await send_answer(send, status, content, media_type)
+        finally:
+            if seen.held_size:
+                self.service.reading.release(seen.held_by, seen.held_size)
         self.service.traffic.count_request(
             int(seen.now // 60), seen.source_id, seen.key_id, status, seen.events, seen.size
         )
@@ -138,48 +122,40 @@ class Receiver:
     async def _take_one(
         self, known: KnownSource | None, headers: Headers, receive: Receive, seen: Seen
     ) -> Answer:
-        check_media_type(headers, JSON_TYPES)
-        limit = known.source.max_bytes if known else DEFAULT_LIMIT
-        content = await self._read(receive, headers, limit, seen)
-        known = self._admit(known, headers, content, seen)
-        charge(known, 1, asyncio.get_running_loop().time())
-        seen.events = 1
-        event = read_event(known.source, read_event_id(known.source, headers), content)
-        _judge_strictly(event)
+        admission = admit_single(known, headers, seen.now)
+        content = await read_body(receive, self.service.reading, admission.limit, admission.source_id)
+        seconds = asyncio.get_running_loop().time()
+        source, event_id = accept_single(admission, headers, content, seen, seconds)
+        if len(content) > LARGE_BODY:
+            event = await self.service.read_aside(read_judged, source, event_id, content)
+        else:
+            event = read_judged(source, event_id, content)
         (stored,) = await self.service.store((event,))
-        return _answer_one(event, stored)
+        return *answer_single(event, stored), JSON
 
     async def _take_batch(
         self, known: KnownSource | None, headers: Headers, receive: Receive, seen: Seen
     ) -> Answer:
         media_type = check_media_type(headers, (*JSON_TYPES, *NDJSON))
-        content = await self._read(receive, headers, LARGEST_BATCH_BODY, seen)
-        known = self._admit(known, headers, content, seen)
-        items = split_batch(content, media_type)
-        charge(known, len(items), asyncio.get_running_loop().time())
+        admission = begin_admission(known, headers, LARGEST_BATCH_BODY, seen.now)
+        content = await read_body(receive, self.service.reading, admission.limit, admission.source_id)
+        admitted = finish_admission(admission, headers, content, seen)
+        items = await self.service.read_aside(split_batch, content, media_type)
+        charge(admitted, len(items), len(content), asyncio.get_running_loop().time())
         seen.events = len(items)
-        read = [await _read_strictly(known.source, number, item) for number, item in enumerate(items)]
-        stored = iter(await self.service.store([e for _, e in read if isinstance(e, IncomingEvent)]))
-        results = [
-            _describe_item(event, next(stored))
-            if isinstance(event, IncomingEvent)
-            else _describe_refused(name, event)
-            for name, event in read
-        ]
-        is_complete = all(result["status"] in (ACCEPTED, DUPLICATE) for result in results)
-        return 202 if is_complete else 422, describe_results(results, is_complete=is_complete), JSON
+        read = [await self._read_item(admitted.source, number, item) for number, item in enumerate(items)]
+        stored = await self.service.store([e for _, e in read if isinstance(e, IncomingEvent)])
+        return *describe_results(read, iter(stored)), JSON
 
-    async def _read(self, receive: Receive, headers: Headers, limit: int, seen: Seen) -> bytes:
-        check_length(headers, limit)
-        content = await read_body(receive, self.service.reading, limit)
-        seen.size, seen.is_body_read = len(content), True
-        return content
-
-    def _admit(self, known: KnownSource | None, headers: Headers, content: bytes, seen: Seen) -> KnownSource:
-        key = authenticate(known, headers, content, seen.now)
-        assert known is not None
-        seen.source_id, seen.key_id = known.source.source_id, key.key_id
-        return known
+    async def _read_item(
+        self, source: Source, number: int, item: bytes
+    ) -> tuple[str, IncomingEvent | Refused]:
+        if len(item) > LARGE_ITEM:
+            return await self.service.read_aside(read_item, source, item)
+        if number % ITEMS_AT_ONCE == 0:
+            # A large batch lets others have their turn.
+            await asyncio.sleep(0)
+        return read_item(source, item)
 
     def _show_page(self, name: str, scope: Scope, headers: Headers) -> Answer:
         if name not in ("livez", "readyz", "metrics") or scope["method"] not in ("GET", "HEAD"):
@@ -200,60 +176,3 @@ class Receiver:
         # Behind a proxy on this machine everybody comes from here.
         host = (scope.get("client") or ("",))[0]
         return host in LOOPBACK and b"x-forwarded-for" not in headers
-
-
-def _judge_strictly(event: IncomingEvent) -> None:
-    if event.source.is_strict and event.is_text_ok:
-        violations = find_violations(event.event_type, event.schema_version, event.body)
-        if violations:
-            raise Refused("schema_violation", " ".join(violations))
-
-
-async def _read_strictly(source: Source, number: int, item: bytes) -> tuple[str, IncomingEvent | Refused]:
-    if number % ITEMS_AT_ONCE == 0 or len(item) > LARGE_ITEM:
-        # A large batch lets others have their turn.
-        await asyncio.sleep(0)
-    name, event = read_item(source, item)
-    try:
-        if isinstance(event, IncomingEvent):
-            _judge_strictly(event)
-    except Refused as refused:
-        return name, refused
-    return name, event
-
-
-def _is_refused_conflict(event: IncomingEvent, stored: Stored) -> bool:
-    return stored.outcome == CONFLICT and event.source.conflict_policy == "reject"
-
-
-def _answer_one(event: IncomingEvent, stored: Stored) -> Answer:
-    if _is_refused_conflict(event, stored):
-        raise Refused("id_conflict")
-    # The id has been checked: nothing in it needs an escape.
-    if stored.outcome == ACCEPTED:
-        text = f'{{"status":"accepted","id":"{event.event_id}","inbox_id":{stored.inbox_id}}}'
-        return 202, text.encode(), JSON
-    text = f'{{"status":"duplicate","id":"{event.event_id}","inbox_id":{stored.inbox_id}}}'
-    return 200, text.encode(), JSON
-
-
-def _describe_item(event: IncomingEvent, stored: Stored) -> dict[str, Any]:
-    if _is_refused_conflict(event, stored):
-        return _describe_refused(event.event_id, Refused("id_conflict"))
-    status = ACCEPTED if stored.outcome == ACCEPTED else DUPLICATE
-    return {"id": event.event_id, "status": status, "inbox_id": stored.inbox_id}
-
-
-def _describe_refused(name: str, refused: Refused) -> dict[str, Any]:
-    return {
-        "id": name or None,
-        "status": "refused",
-        "error": refused.refusal.code,
-        "detail": refused.detail,
-    }
-
-
-def _explain(error: Exception) -> Refused:
-    # Never 4xx: a sender drops what it is blamed for.
-    log.error("a request failed", exc_info=error)
-    return Refused("busy", retry_after=5)

@@ -4,6 +4,7 @@ What a limit refuses is refused before it is read; large bodies count against th
 """
 
 import asyncio
+import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ LATE = -1
 UNCOUNTED_BYTES = 64 * 1024
 """A connection's own buffer is as large; only larger bodies count against the memory of all."""
 MOST_BODY_BYTES = 32 * 2**20
+MOST_OF_ONE = MOST_BODY_BYTES // 2
+"""What one source may hold of it: whoever knows an address cannot shut out the others."""
 SEPARATORS = len(b": \r\n")
 Headers = dict[bytes, bytes]
 
@@ -33,10 +36,26 @@ class Disconnected(Exception):
 class Reading:
     """The bodies that one process is reading: what they hold together, and since when each is awaited."""
 
-    most_bytes: int = MOST_BODY_BYTES
     held_bytes: int = 0
+    held_of: dict[int, int] = field(default_factory=dict)
+    """By source; only of those that hold any."""
     awaited: dict[asyncio.Task[Any], int] = field(default_factory=dict)
     second: int = 0
+
+    def hold(self, source_id: int, size: int) -> None:
+        """Count `size` more bytes that a source makes us keep: Refused with `busy` if there is no room."""
+        held = self.held_of.get(source_id, 0) + size
+        if held > MOST_OF_ONE or self.held_bytes + size > MOST_BODY_BYTES:
+            raise Refused("busy", retry_after=1)
+        self.held_of[source_id] = held
+        self.held_bytes += size
+
+    def release(self, source_id: int, size: int) -> None:
+        """Count off what a source does not make us keep any more."""
+        self.held_bytes -= size
+        self.held_of[source_id] -= size
+        if not self.held_of[source_id]:
+            del self.held_of[source_id]
 
     def end_late(self) -> None:
         """Wake the readers whose body has not come in time; called once a second.
@@ -93,16 +112,22 @@ def check_length(headers: Headers, limit: int) -> None:
         raise Refused("too_large")
 
 
-async def read_body(receive: Receive, reading: Reading, limit: int) -> bytes:
-    """The whole body: Refused if it is too large or too slow, Disconnected if the sender hung up."""
+async def read_body(receive: Receive, reading: Reading, limit: int, source_id: int | None) -> bytes:
+    """The whole body: Refused if it is too large or too slow, Disconnected if the sender hung up.
+
+    Of a large one `size_held` bytes stay counted for the source until they are released. Nothing is kept
+    of what nobody (None) sends.
+    """
     task = asyncio.current_task()
     assert task is not None
     reading.awaited[task] = reading.second
     try:
+        if source_id is None:
+            return await _hear_out(receive, limit)
         message = await receive()
         part: bytes = message.get("body", b"")
-        if message.get("more_body") or message["type"] != "http.request":
-            return await _read_parts(receive, message, reading, limit)
+        if message.get("more_body") or len(part) > UNCOUNTED_BYTES or message["type"] != "http.request":
+            return await _read_parts(receive, message, reading, limit, source_id)
         if len(part) > limit:
             raise Refused("too_large")
         return part
@@ -115,8 +140,13 @@ async def read_body(receive: Receive, reading: Reading, limit: int) -> bytes:
         del reading.awaited[task]
 
 
+def size_held(body: bytes) -> int:
+    """How much of a body that was read is counted for its source."""
+    return len(body) if len(body) > UNCOUNTED_BYTES else 0
+
+
 async def _read_parts(
-    receive: Receive, message: MutableMapping[str, Any], reading: Reading, limit: int
+    receive: Receive, message: MutableMapping[str, Any], reading: Reading, limit: int, source_id: int
 ) -> bytes:
     parts: list[bytes] = []
     size = held = 0
@@ -127,15 +157,32 @@ async def _read_parts(
             if size > limit:
                 raise Refused("too_large")
             if size > UNCOUNTED_BYTES:
-                if reading.held_bytes + size - held > reading.most_bytes:
-                    raise Refused("busy", retry_after=1)
-                reading.held_bytes += size - held
+                reading.hold(source_id, size - held)
                 held = size
             if not message.get("more_body"):
+                # From here on it is the caller's.
+                held = 0
                 return b"".join(parts)
             message = await receive()
         raise Disconnected
     finally:
-        reading.held_bytes -= held
+        if held:
+            reading.release(source_id, held)
         # A refusal's traceback would keep them alive until the collector comes round.
         parts.clear()
+
+
+async def _hear_out(receive: Receive, limit: int) -> bytes:
+    """Take as long for nobody's body as for any other, without keeping it."""
+    digest, size, is_more = hmac.new(b"nobody", digestmod="sha256"), 0, True
+    while is_more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise Refused("too_large")
+        digest.update(message.get("body", b""))
+        is_more = message.get("more_body", False)
+    digest.digest()
+    return b""

@@ -9,7 +9,8 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from steadfast.errors import ConfigError
-from steadfast.webhooks.receiving.guarded_protocol import GuardedProtocol, raise_file_limit
+from steadfast.webhooks.receiving.direct import DirectProtocol
+from steadfast.webhooks.receiving.guarded_protocol import raise_file_limit
 
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 15
@@ -49,7 +50,7 @@ def _settings(options: ServeOptions) -> dict[str, Any]:
         "host": options.host,
         "port": options.port,
         "workers": options.workers,
-        "http": GuardedProtocol,
+        "http": DirectProtocol,
         "ws": "none",
         "loop": "uvloop",
         "lifespan": "on",

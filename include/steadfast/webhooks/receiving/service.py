@@ -4,20 +4,25 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import asyncpg
 
 from steadfast.errors import SteadfastError
 from steadfast.webhooks.envelope import IncomingEvent
-from steadfast.webhooks.inbox import Stored, ensure_days, open_connection
-from steadfast.webhooks.receiving.flush import Flusher, Queue
+from steadfast.webhooks.inbox import Stored, check_writable, ensure_days, open_connection
+from steadfast.webhooks.receiving.flush import Flusher, Queue, Waiting
 from steadfast.webhooks.receiving.request import Reading
 from steadfast.webhooks.receiving.traffic import Traffic
 from steadfast.webhooks.sources import REFRESH_SECONDS, Directory, Unseal
 
 log = logging.getLogger(__name__)
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 STALE_SECONDS = 5.0
 """After so long without a word from the warehouse a receiver is not ready."""
@@ -37,6 +42,7 @@ class ReceiverService:
     queue: Queue = field(default_factory=Queue)
     reading: Reading = field(default_factory=Reading)
     traffic: Traffic = field(default_factory=Traffic)
+    large_bodies: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "large-body"))
     _directory: Directory | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     knows_sources: bool = False
@@ -78,8 +84,18 @@ class ReceiverService:
 
     async def store(self, events: Sequence[IncomingEvent]) -> list[Stored]:
         """Wait until the events are committed: Refused with `busy` if they are not."""
+        loop = asyncio.get_running_loop()
+        answers: list[asyncio.Future[Stored]] = [loop.create_future() for _ in events]
+        self.queue.put([Waiting(event, answer) for event, answer in zip(events, answers, strict=True)])
         # A sender that hangs up ends the waiting for his answer; the event is committed all the same.
-        return [await answer for answer in self.queue.put(events)]
+        return [await answer for answer in answers]
+
+    async def read_aside(
+        self, read: Callable[Given, Found], *given: Given.args, **options: Given.kwargs
+    ) -> Found:
+        """Let one large body at a time be read beside the loop, so that nobody else waits for it."""
+        work = partial(read, *given, **options)
+        return await asyncio.get_running_loop().run_in_executor(self.large_bodies, work)
 
     def is_ready(self) -> bool:
         """Whether to send events here."""
@@ -116,6 +132,7 @@ class ReceiverService:
 
     async def _refresh(self, connection: asyncpg.Connection) -> None:
         seconds = asyncio.get_running_loop().time()
+        await check_writable(connection)
         await self.directory.refresh(connection, seconds)
         sources = self.directory.sources.values()
         self.traffic.names.update(

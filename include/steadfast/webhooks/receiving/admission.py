@@ -5,6 +5,7 @@ without a source, and one whose token is wrong, are heard out as if a signature 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from steadfast.webhooks.receiving.request import Headers, check_length, size_held
 from steadfast.webhooks.receiving.signature import NO_KEY, Key, find_signing_key, find_token_key, is_timely
@@ -32,8 +33,7 @@ class Seen:
     is_body_read: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """Whose body is to be read, and what has been proven without it."""
 
     reader: KnownSource | None

@@ -48,13 +48,13 @@ def split_batch(body: bytes, media_type: bytes) -> list[bytes]:
     return items
 
 
-def read_item(source: Source, item: bytes) -> tuple[str, IncomingEvent | Refused]:
+def read_item(source: Source, item: bytes, now: float) -> tuple[str, IncomingEvent | Refused]:
     """The id of an item ('' if it has none that may be repeated), and its event or why it is refused."""
     event_id = _read_id(item)
     try:
         if len(item) > source.max_bytes:
             raise Refused("too_large")
-        return event_id, read_judged(source, event_id, item)
+        return event_id, read_judged(source, event_id, item, now)
     except Refused as refused:
         return event_id if refused.refusal.code != "bad_id" else "", refused
 

@@ -57,7 +57,9 @@ class DirectProtocol(GuardedProtocol):
         name = name.lower()
         if name in _UNUSUAL:
             self.is_usual = True
-        super().on_header(name, value)
+            super().on_header(name, value)
+        else:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Leave open which way the request goes until its body is here, if it may take the short one."""
@@ -133,7 +135,7 @@ class DirectAnswer:
             admission = admit_single(known, headers, self.seen.now)
             seconds = self.protocol.loop.time()
             source, event_id = accept_single(admission, headers, body, self.seen, seconds)
-            self.event = read_judged(source, event_id, body)
+            self.event = read_judged(source, event_id, body, self.seen.now)
             service.queue.put((Waiting(self.event, self),))
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender is told to try again
             self._refuse(error)
@@ -171,11 +173,12 @@ class DirectAnswer:
         )
         if self.disconnected:
             return
-        fields = b"".join(b"%b: %b\r\n" % field for field in (*protocol.server_state.default_headers, *extra))
         ending = b"" if self.keep_alive else b"connection: close\r\n"
+        for field in (*protocol.server_state.default_headers, *extra):
+            ending += b"%b: %b\r\n" % field
         protocol.writes.write_whole(
-            b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
-            % (STATUS_LINE[status], media_type, len(content), fields, ending, content)
+            b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b"
+            % (STATUS_LINE[status], media_type, len(content), ending, content)
         )
         if not self.keep_alive:
             protocol.transport.close()

@@ -127,9 +127,9 @@ class Receiver:
         seconds = asyncio.get_running_loop().time()
         source, event_id = accept_single(admission, headers, content, seen, seconds)
         if len(content) > LARGE_BODY:
-            event = await self.service.read_aside(read_judged, source, event_id, content)
+            event = await self.service.read_aside(read_judged, source, event_id, content, seen.now)
         else:
-            event = read_judged(source, event_id, content)
+            event = read_judged(source, event_id, content, seen.now)
         (stored,) = await self.service.store((event,))
         return *answer_single(event, stored), JSON
 
@@ -143,19 +143,20 @@ class Receiver:
         items = await self.service.read_aside(split_batch, content, media_type)
         charge(admitted, len(items), len(content), asyncio.get_running_loop().time())
         seen.events = len(items)
-        read = [await self._read_item(admitted.source, number, item) for number, item in enumerate(items)]
+        source = admitted.source
+        read = [await self._read_item(source, number, item, seen.now) for number, item in enumerate(items)]
         stored = await self.service.store([e for _, e in read if isinstance(e, IncomingEvent)])
         return *describe_results(read, iter(stored)), JSON
 
     async def _read_item(
-        self, source: Source, number: int, item: bytes
+        self, source: Source, number: int, item: bytes, now: float
     ) -> tuple[str, IncomingEvent | Refused]:
         if len(item) > LARGE_ITEM:
-            return await self.service.read_aside(read_item, source, item)
+            return await self.service.read_aside(read_item, source, item, now)
         if number % ITEMS_AT_ONCE == 0:
             # A large batch lets others have their turn.
             await asyncio.sleep(0)
-        return read_item(source, item)
+        return read_item(source, item, now)
 
     def _show_page(self, name: str, scope: Scope, headers: Headers) -> Answer:
         if name not in ("livez", "readyz", "metrics") or scope["method"] not in ("GET", "HEAD"):

@@ -97,8 +97,11 @@ def _read_repeated(given: list[tuple[bytes, bytes]]) -> Headers:
 
 def check_media_type(headers: Headers, allowed: tuple[bytes, ...]) -> bytes:
     """The content type without its parameters: Refused if it is none of `allowed`, or encoded."""
-    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type not in allowed or headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    media_type = headers.get(b"content-type", b"")
+    if media_type not in allowed:
+        media_type = media_type.partition(b";")[0].strip().lower()
+    encoding = headers.get(b"content-encoding")
+    if media_type not in allowed or (encoding is not None and encoding.lower() != b"identity"):
         raise Refused("unsupported_media_type")
     return media_type
 

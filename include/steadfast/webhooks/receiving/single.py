@@ -1,5 +1,7 @@
 """One event in one request, as far as nothing is waited for: before its body, after it, and its answer."""
 
+from datetime import UTC, datetime
+
 from steadfast.webhooks.envelope import IncomingEvent, read_event
 from steadfast.webhooks.inbox import ACCEPTED, CONFLICT, Stored
 from steadfast.webhooks.judge import find_violations
@@ -39,11 +41,12 @@ def accept_single(
     return admitted.source, read_event_id(admitted.source, headers)
 
 
-def read_judged(source: Source, event_id: str, content: bytes) -> IncomingEvent:
+def read_judged(source: Source, event_id: str, content: bytes, now: float) -> IncomingEvent:
     """The event: Refused if it cannot be kept, or if a strict source's contract does not allow it."""
     event = read_event(source, event_id, content)
     if source.is_strict and event.is_text_ok:
-        violations = find_violations(event.event_type, event.schema_version, content)
+        received_at = datetime.fromtimestamp(now, UTC)
+        violations = find_violations(event.event_type, event.schema_version, content, received_at)
         if violations:
             raise Refused("schema_violation", " ".join(violations))
     return event

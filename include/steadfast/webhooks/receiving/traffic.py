@@ -4,8 +4,8 @@ Signals, silence and the last use of a key are read from the table; the counters
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import asyncpg
@@ -28,11 +28,11 @@ class Counts:
     events: int = 0
     bytes: int = 0
 
-    def add(self, events: int, size: int) -> None:
-        """Count one request."""
-        self.requests += 1
-        self.events += events
-        self.bytes += size
+    def add(self, other: "Counts") -> None:
+        """Count what was counted elsewhere."""
+        self.requests += other.requests
+        self.events += other.events
+        self.bytes += other.bytes
 
 
 @dataclass(eq=False)
@@ -40,7 +40,8 @@ class Traffic:
     """The counters of one process. `names` says what sources are called in the metrics."""
 
     minutes: dict[tuple[int, *Place], Counts] = field(default_factory=lambda: defaultdict(Counts))
-    totals: dict[tuple[int | None, int], Counts] = field(default_factory=lambda: defaultdict(Counts))
+    recorded: dict[tuple[int | None, int], Counts] = field(default_factory=lambda: defaultdict(Counts))
+    """What was counted in minutes that are kept no more, by source and status."""
     names: dict[int, tuple[str, str]] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -64,8 +65,10 @@ class Traffic:
         self, minute: int, source_id: int | None, key_id: int | None, status: int, events: int, size: int
     ) -> None:
         """Count an answer; `minute` is the number of the minute since 1970."""
-        self.minutes[minute, source_id, key_id, status].add(events, size)
-        self.totals[source_id, status].add(events, size)
+        counts = self.minutes[minute, source_id, key_id, status]
+        counts.requests += 1
+        counts.events += events
+        counts.bytes += size
 
     def count_flush(self, events: int, seconds: float) -> None:
         """Count a commit."""
@@ -81,7 +84,7 @@ class Traffic:
         labels = ["entity", "source", "status"]
         requests = CounterMetricFamily("steadfast_webhook_requests", "Requests answered.", labels=labels)
         events = CounterMetricFamily("steadfast_webhook_events", "Events in them.", labels=labels)
-        for (source_id, status), counts in self.totals.items():
+        for (source_id, status), counts in self._sum_up().items():
             names = [*self.names.get(source_id or 0, ("", "")), str(status)]
             requests.add_metric(names, counts.requests)
             events.add_metric(names, counts.events)
@@ -101,10 +104,19 @@ class Traffic:
         ]
         query = load_queries("webhook_receive")["record_traffic"].as_string()
         await connection.execute(query, *zip(*rows, strict=True))
-        for place in over:
-            del self.minutes[place]
+        self._forget(over)
 
     def forget_excess(self) -> None:
         """Drop the oldest minutes if the warehouse has been away for very long."""
-        for place in sorted(self.minutes, key=lambda place: place[0])[: -MOST_ROWS or None]:
-            del self.minutes[place]
+        self._forget(sorted(self.minutes, key=lambda place: place[0])[: -MOST_ROWS or None])
+
+    def _forget(self, places: Iterable[tuple[int, *Place]]) -> None:
+        for place in list(places):
+            _, source_id, _, status = place
+            self.recorded[source_id, status].add(self.minutes.pop(place))
+
+    def _sum_up(self) -> dict[tuple[int | None, int], Counts]:
+        found = {place: replace(counts) for place, counts in self.recorded.items()}
+        for (_, source_id, _, status), counts in self.minutes.items():
+            found.setdefault((source_id, status), Counts()).add(counts)
+        return found

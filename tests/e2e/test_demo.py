@@ -70,6 +70,27 @@ def states_of(demo: DemoProcess, run_id: str) -> dict[int, set[str]]:
     return {property_id: set(states) for property_id, states in rows_of(demo, query, run_id)}
 
 
+def replay_from_the_form(demo: DemoProcess, page: Page, event_id: str, *, is_dry_run: bool) -> None:
+    page.goto(f"{demo.url}/dags/webhook_replay/runs")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    for field in ("Business entity", "Reason", "From", "Patch"):
+        expect(form.get_by_text(field, exact=True)).to_be_visible()
+    form.locator("#element_event_id").fill(event_id)
+    form.locator("#element_state").click()
+    page.get_by_role("option", name="applied").click()
+    dry_run = form.get_by_role("checkbox", name="Dry run")
+    expect(dry_run).to_be_checked()
+    if not is_dry_run:
+        # The switch lies over its checkbox.
+        dry_run.locator("xpath=..").click()
+    before = {run["dag_run_id"] for run in demo.api.list_runs("webhook_replay")}
+    form.get_by_test_id("trigger-dag-submit").click()
+    wait_for(lambda: len(demo.api.list_runs("webhook_replay")) > len(before), 60, "the run from the form")
+    (run_id,) = {run["dag_run_id"] for run in demo.api.list_runs("webhook_replay")} - before
+    assert demo.wait_for_end(run_id, "webhook_replay") == "success"
+
+
 @pytest.fixture
 def page(demo, chromium) -> Page:
     context = chromium.new_context(viewport={"width": 1400, "height": 1000})
@@ -205,6 +226,24 @@ def test_a_run_for_one_entity_is_started_from_the_form(demo, page):
     (run_id,) = {run["dag_run_id"] for run in demo.api.list_runs("ga4_sync")} - before
     assert demo.wait_for_end(run_id) == "success"
     assert states_of(demo, run_id) == {AGRICULTURE: {"published"}}
+
+
+def test_events_are_replayed_from_the_form_once_it_was_tried(demo, page):
+    """A dry run first, which is the default; then the same for good."""
+    (event_id,) = rows_of(
+        demo,
+        "SELECT event_id FROM landing.webhook_inbox WHERE origin = 'http' AND event_type = 'order' "
+        "AND inbox_id <= (SELECT planned_to FROM ops.webhook_watermark) ORDER BY inbox_id LIMIT 1",
+    )[0]
+    orders = orders_of_the_shown_entity(demo)
+    replay_from_the_form(demo, page, event_id, is_dry_run=True)
+    replay_from_the_form(demo, page, event_id, is_dry_run=False)
+    asked = "SELECT is_dry_run, matched_count FROM ops.webhook_replay ORDER BY request_id DESC LIMIT 2"
+    assert rows_of(demo, asked) == [(False, 1), (True, 1)]
+    copies = "SELECT count(*) FROM landing.webhook_inbox WHERE origin = 'replay' AND event_id = %s"
+    assert rows_of(demo, copies, event_id) == [(1,)]
+    ingest(demo)
+    assert orders_of_the_shown_entity(demo) >= orders
 
 
 def test_a_backfill_makes_and_ends_one_run_a_day(demo):

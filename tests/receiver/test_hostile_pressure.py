@@ -6,6 +6,7 @@ Each case that stops, starves or kills a server has one of its own.
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from cryptography.fernet import Fernet
@@ -149,6 +150,22 @@ def test_a_full_queue_says_not_now_and_loses_nothing(receiver):
     assert receiver.rows(query, kept) == [{"found": len(kept)}]
     assert {send(ids).status for ids in refused} == {202}
     wait_until(lambda: receiver.get("/readyz").status == 200)
+
+
+def test_a_sender_that_is_cut_off_while_he_waits_costs_nobody_his_answer(receiver):
+    """All of them are in one commit."""
+    with receiver.database.connect(autocommit=False) as blocker, ExitStack() as stack:
+        blocker.execute(LOCK)
+        wires = [stack.enter_context(receiver.open()) for _ in range(20)]
+        ids = [new_id() for _ in wires]
+        for wire, event_id in zip(wires, ids, strict=True):
+            wire.send(receiver.write(ORDERS, event_id=event_id))
+        for wire in wires[::2]:
+            wire.send_if_wanted(b"\r\n" * 20_000)
+        assert wires[1].is_silent(0.2)
+        blocker.rollback()
+        assert {wire.read_answer().status for wire in wires[1::2]} == {202}
+    wait_until(lambda: all(len(receiver.stored(event_id)) == 1 for event_id in ids))
 
 
 def test_a_receiver_that_is_killed_has_kept_what_it_answered(inbox_database, scratch):

@@ -92,7 +92,9 @@ class DirectProtocol(GuardedProtocol):
             address = _ADDRESS.fullmatch(self.url)
             if address and isinstance(self.app, Receiver) and self.app.service.knows_sources:
                 body, self.parts = b"".join(self.parts), None
-                answer = DirectAnswer(self, self.app, self.parser.should_keep_alive())
+                # As uvicorn has it: HTTP/1.0 never keeps a connection.
+                keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+                answer = DirectAnswer(self, self.app, keep_alive)
                 self.cycle = answer  # type: ignore[assignment]
                 answer.begin(address[1].decode(), address[2].decode(), body)
                 return
@@ -171,7 +173,7 @@ class DirectAnswer:
         self.receiver.service.traffic.count_request(
             int(seen.now // 60), seen.source_id, seen.key_id, status, seen.events, seen.size
         )
-        if self.disconnected:
+        if self.disconnected or protocol.transport.is_closing():
             return
         ending = b"" if self.keep_alive else b"connection: close\r\n"
         for field in (*protocol.server_state.default_headers, *extra):

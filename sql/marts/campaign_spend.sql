@@ -1,60 +1,26 @@
 -- needs: partitions, source_channels, event_freshness, held_events
 -- What each campaign cost on a day, beside the sessions GA4 saw and the orders that came from it.
 CREATE VIEW marts.campaign_spend WITH (security_invoker = true, security_barrier = true) AS
-WITH spent AS (
+WITH parts AS (
     SELECT
         spend.entity_id,
         entity.slug AS entity,
         spend.event_on AS day,
-        spend.source_id,
-        coalesce(nullif(lower(btrim(spend.traffic_source)), ''), '(not set)') AS source,
-        coalesce(nullif(lower(btrim(spend.traffic_medium)), ''), '(not set)') AS medium,
-        coalesce(nullif(lower(btrim(spend.campaign)), ''), '(not set)') AS campaign,
+        -- Folded in the fact already, since they are its key.
+        spend.traffic_source AS source,
+        spend.traffic_medium AS medium,
+        spend.campaign,
         spend.currency,
         spend.amount AS cost,
         spend.impressions,
         spend.clicks,
-        spend.event_at,
-        spend.root_id,
-        spend.inbox_id,
+        0 AS sessions,
+        0 AS order_count,
+        0 AS revenue,
+        true AS is_spend,
         spend.received_at
     FROM facts.fact_campaign_spend AS spend
     JOIN config.business_entity AS entity ON entity.entity_id = spend.entity_id
-),
-
-parts AS (
-    -- A source that spells a campaign in two ways means one: its newest word counts, as with one spelling.
-    (
-        SELECT DISTINCT ON (entity_id, entity, day, source_id, source, medium, campaign, currency)
-            entity_id,
-            entity,
-            day,
-            source,
-            medium,
-            campaign,
-            currency,
-            cost,
-            impressions,
-            clicks,
-            0 AS sessions,
-            0 AS order_count,
-            0 AS revenue,
-            true AS is_spend,
-            received_at
-        FROM spent
-        ORDER BY
-            entity_id,
-            entity,
-            day,
-            source_id,
-            source,
-            medium,
-            campaign,
-            currency,
-            event_at DESC,
-            root_id DESC,
-            inbox_id DESC
-    )
     UNION ALL
     SELECT
         traffic.entity_id,

@@ -216,7 +216,7 @@ def _print_story(story: EventStory) -> None:
     print_line("\nBody", "bold")
     print_line(show_body(story.body))
     print_line("\nContract", "bold")
-    print_violations(story.event_type, story.schema_version, story.body)
+    print_violations(story.event_type, story.schema_version, story.body, story.received_at)
     if len(story.replays) > 1:
         print_line("\nReplays", "bold")
         steps = [(step.inbox_id, step.replay_of, step.received_at, step.state) for step in story.replays]

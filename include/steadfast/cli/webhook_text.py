@@ -101,9 +101,11 @@ def make_visible(text: str) -> str:
     return "".join(sign if sign.isprintable() else _escape(sign) for sign in text)
 
 
-def print_violations(event_type: str | None, version: int, body: bytes) -> None:
-    """Say whether an event keeps its contract."""
-    violations = describe_violations(event_type, version, body)
+def print_violations(
+    event_type: str | None, version: int, body: bytes, received_at: datetime | None = None
+) -> None:
+    """Say whether an event keeps its contract; without a time of receipt, as if it were received now."""
+    violations = describe_violations(event_type, version, body, received_at or current_time())
     for sentence in violations:
         print_line(f"  ✗ {make_visible(sentence)}", "red")
     if not violations:

@@ -5,16 +5,20 @@ judged where it lies; the schema is for people, for strict sources, and for the 
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from steadfast.warehouse.event_tables import EventColumn, EventTable
 
 _DAY = r"(?:19|20|21)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_DAY_OF_DATA = _DAY.replace("19|", "")
+"""What an event tells of lies in 2000 or later; of its own timestamp `checks.py` asks for the moment."""
 _TIME = r"(?:[01][0-9]|2[0-4]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{1,9})?)?"
 _ZONE = r"(?:[Zz]|[+-](?:0[0-9]|1[0-5]):?[0-5][0-9])"
-DAY_PATTERN = f"^{_DAY}$"
-MOMENT_PATTERN = f"^{_DAY}[Tt ]{_TIME}{_ZONE}$"
+DAY_PATTERN = f"^{_DAY_OF_DATA}$"
+TIMESTAMP_PATTERN = f"^{_DAY}[Tt ]{_TIME}{_ZONE}$"
+MOMENT_PATTERN = f"^{_DAY_OF_DATA}[Tt ]{_TIME}{_ZONE}$"
 AMOUNT_PATTERN = r"^-?[0-9]{1,12}(?:\.[0-9]{1,6}0*)?$"
 COUNT_PATTERN = r"^[0-9]{1,15}(?:\.0+)?$"
 NUMBER_AS_TEXT_PATTERN = r"^-?[0-9]{1,40}(?:\.0+)?$"
@@ -24,6 +28,9 @@ LARGEST_COUNT = 10**15
 LARGEST_NUMBER_AS_TEXT = 10**40
 SMALLEST_PART = 0.000001
 """An amount keeps six decimals; one with more is refused, since rounding would change it in silence."""
+MOST_AHEAD = timedelta(days=1)
+"""A clock may run so far ahead of ours, and a day begins elsewhere before it begins in UTC."""
+MOST_AHEAD_IF_PLANNED = timedelta(days=3653)
 LONGEST_TEXT = 500
 LARGEST_KEY_BYTES = 2400
 """What identifies a row must fit into an index; texts that do not shrink take up to 2704 bytes there."""
@@ -57,6 +64,7 @@ SQL_TYPES = {
     Kind.DATA: "jsonb",
 }
 OUTSIDE_DATA = (Kind.EVENT_ID, Kind.DATA)
+DATED = (Kind.MOMENT, Kind.DAY)
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,10 @@ class Field:
     is_required: bool = False
     choices: tuple[str, ...] = ()
     may_be_negative: bool = False
+    is_planned: bool = False
+    """A moment that may lie years ahead; all others say what has happened."""
+    is_folded: bool = False
+    """Kept in lower case without spaces around it, or as (not set): all spellings are one key."""
     column: str = ""
 
     @property
@@ -83,15 +95,30 @@ class Field:
         return _PATTERNS.get(self.kind, "")
 
     @property
+    def most_ahead(self) -> timedelta:
+        """How long after the event was received a moment or day may lie."""
+        return MOST_AHEAD_IF_PLANNED if self.is_planned else MOST_AHEAD
+
+    @property
     def valid_words(self) -> str:
         """What may stand here, for the person who has to mend an event."""
-        if self.kind is Kind.AMOUNT and self.may_be_negative:
-            return f"{_WORDS[Kind.AMOUNT]}, or below 0"
+        if self.kind is Kind.AMOUNT:
+            return f"{_WORDS[Kind.AMOUNT]}, {'or below 0' if self.may_be_negative else 'from 0'}"
+        if self.kind in DATED:
+            return f"{_WORDS[self.kind]}, {self._bounds_in_words}"
         return " or ".join(self.choices) if self.choices else _WORDS[self.kind]
 
+    @property
+    def _bounds_in_words(self) -> str:
+        ahead = "10 years" if self.is_planned else "one day"
+        return f"from 2000 on, at most {ahead} after the event was received"
+
     def json_schema(self) -> dict[str, Any]:
-        """What JSON may stand here. Numbers may come as text, which keeps them exact; null is as absent."""
-        allowed = [*self._value_schemas(), *([] if self.is_required else [{"type": "null"}])]
+        """What JSON may stand here. Numbers may come as text, which keeps them exact.
+
+        What need not stand here is absent if it is null or the empty text, which many forms and tools send.
+        """
+        allowed = [*self._value_schemas(), *([] if self.is_required else [{"enum": [None, ""]}])]
         return allowed[0] if len(allowed) == 1 else {"anyOf": allowed}
 
     def _value_schemas(self) -> list[dict[str, Any]]:
@@ -111,6 +138,8 @@ class Field:
             return [{"type": "number", "multipleOf": SMALLEST_PART, **edges}, as_text]
         if self.kind is Kind.COUNT:
             return [{"type": "integer", "minimum": 0, "exclusiveMaximum": LARGEST_COUNT}, as_text]
+        if self.kind in DATED:
+            return [{**as_text, "description": self._bounds_in_words}]
         return [as_text]
 
 
@@ -121,12 +150,15 @@ _PATTERNS = {
     Kind.DAY: DAY_PATTERN,
     Kind.CURRENCY: CURRENCY_PATTERN,
 }
+ANCIENT_WORDS = "a moment after 1999"
+FUTURE_WORDS = "a moment at most one day after the event was received"
+MOMENT_WORDS = 'a moment with its zone, like "2026-11-24T10:00:00Z" or "2026-11-24T05:00:00-05:00"'
 _WORDS = {
     Kind.TEXT: f"a text of 1 to {LONGEST_TEXT} characters, or a whole number",
     Kind.CURRENCY: 'a currency like "USD", three capitals',
     Kind.AMOUNT: 'an amount like 129.9 or "129.90", below a million million, at most 6 decimals',
     Kind.COUNT: 'a whole number like 3 or "3", from 0, at most 15 digits',
-    Kind.MOMENT: 'a moment with its zone, like "2026-11-24T10:00:00Z" or "2026-11-24T05:00:00-05:00"',
+    Kind.MOMENT: MOMENT_WORDS,
     Kind.DAY: 'a day like "2026-11-24"',
 }
 
@@ -169,7 +201,11 @@ class EventType:
             "properties": {
                 "type": {"const": self.name},
                 "version": {"const": self.version},
-                "timestamp": {"type": "string", "pattern": MOMENT_PATTERN},
+                "timestamp": {
+                    "type": "string",
+                    "pattern": TIMESTAMP_PATTERN,
+                    "description": f"{ANCIENT_WORDS}, and {FUTURE_WORDS}",
+                },
                 "data": payload,
             },
             "required": ["type", "timestamp", "data"],

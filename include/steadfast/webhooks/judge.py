@@ -4,19 +4,40 @@ Batches are judged in SQL (`checks.py`), which says the same; a test holds the t
 """
 
 import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from jsonschema import ValidationError
 
-from steadfast.webhooks.contract import EventType, Field, Kind
+from steadfast.webhooks.contract import (
+    ANCIENT_WORDS,
+    DATED,
+    FUTURE_WORDS,
+    MOMENT_WORDS,
+    MOST_AHEAD,
+    TIMESTAMP_PATTERN,
+    EventType,
+    Field,
+    Kind,
+)
 from steadfast.webhooks.events import EVENTS
+from steadfast.webhooks.moments import read_day, read_moment
 from steadfast.webhooks.schema import open_validator
 
 MOST_VIOLATIONS = 5
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def find_violations(event_type: str | None, version: int, body: bytes) -> list[str]:
-    """At most five sentences on what an event lacks; none if it keeps the contract of its type."""
+def find_violations(
+    event_type: str | None, version: int, body: bytes, received_at: datetime | None = None
+) -> list[str]:
+    """At most five sentences on what an event lacks; none if it keeps the contract of its type.
+
+    How far ahead its moments lie is asked only if it is known when it was received.
+    """
     if (event_type, version) not in EVENTS:
         return [_describe_unknown(event_type, version)]
     try:
@@ -28,7 +49,43 @@ def find_violations(event_type: str | None, version: int, body: bytes) -> list[s
     errors = open_validator(contract).iter_errors(event)
     # A value may break two rules of one field, of which the sentence is the same.
     sentences = dict.fromkeys(_describe(contract, error) for error in errors)
+    sentences |= dict.fromkeys(_judge_moments(contract, event, received_at))
     return list(sentences)[:MOST_VIOLATIONS]
+
+
+def _judge_moments(contract: EventType, event: Any, received_at: datetime | None) -> Iterator[str]:
+    """What looks like a moment or day but cannot be one; the schema has told what looks otherwise."""
+    event = event if isinstance(event, dict) else {}
+    words = _judge_timestamp(event.get("timestamp"), received_at)
+    if words:
+        yield f"timestamp: must be {words}."
+    data = event.get("data")
+    for field in contract.fields:
+        value = data.get(field.name) if isinstance(data, dict) and field.kind in DATED else None
+        if not _is_possible(field, value, received_at):
+            yield f"data.{field.name}: {_name_valid(field)}."
+
+
+def _judge_timestamp(value: Any, received_at: datetime | None) -> str:
+    if not (isinstance(value, str) and re.fullmatch(TIMESTAMP_PATTERN, value)):
+        return ""
+    moment = read_moment(value)
+    if moment is None:
+        return MOMENT_WORDS
+    if received_at and moment > received_at + MOST_AHEAD:
+        return FUTURE_WORDS
+    return ANCIENT_WORDS if moment < EARLIEST else ""
+
+
+def _is_possible(field: Field, value: Any, received_at: datetime | None) -> bool:
+    if not (isinstance(value, str) and re.fullmatch(field.pattern, value)):
+        return True
+    latest = received_at.astimezone(UTC) + field.most_ahead if received_at else None
+    if field.kind is Kind.DAY:
+        day = read_day(value)
+        return day is not None and (latest is None or day <= latest.date())
+    moment = read_moment(value)
+    return moment is not None and (latest is None or moment <= latest)
 
 
 def _read_whole(digits: str) -> int | Decimal:
@@ -56,12 +113,8 @@ def _explain(event: EventType, place: str, error: ValidationError) -> str:
         return f"must be {error.validator_value}"
     if place in ("", "data"):
         return "must be an object with the fields of the event"
-    return _name_valid(_find_field(event, place))
-
-
-def _find_field(event: EventType, place: str) -> Field:
     fields = {f"data.{field.name}": field for field in event.fields}
-    return fields.get(place, Field("timestamp", Kind.MOMENT, is_required=True))
+    return _name_valid(fields[place]) if place in fields else f"must be {MOMENT_WORDS}"
 
 
 def _name_valid(field: Field) -> str:

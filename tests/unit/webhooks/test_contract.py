@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from steadfast.webhooks.applying.checks import list_checks
-from steadfast.webhooks.contract import OUTSIDE_DATA, Field, Kind
+from steadfast.webhooks.contract import DATED, OUTSIDE_DATA, Field, Kind
 from steadfast.webhooks.events import EVENT_TABLES, EVENTS
 from steadfast.webhooks.schema import open_validator
 
@@ -97,12 +97,34 @@ def test_a_count_is_whole(value, is_valid):
     assert open_validator(event).is_valid(document(event, item_count=value)) is is_valid
 
 
-def test_null_is_as_absent():
-    event = EVENTS["order", 1]
-    assert open_validator(event).is_valid(document(event, tax=None, campaign=None))
-    assert not open_validator(event).is_valid(document(event, order_id=None))
+@ALL
+def test_null_and_the_empty_text_are_as_absent(event):
+    for field in event.fields:
+        if field.kind not in OUTSIDE_DATA:
+            for nothing in (None, ""):
+                changed = document(event, **{field.name: nothing})
+                assert open_validator(event).is_valid(changed) is not field.is_required
+    assert not open_validator(EVENTS["order", 1]).is_valid(document(EVENTS["order", 1], tax=" "))
+
+
+@ALL
+def test_the_schema_says_how_far_off_a_moment_or_day_may_lie(event):
+    schema = event.json_schema()["properties"]["data"]["properties"]
+    for field in event.fields:
+        if field.kind in DATED:
+            (text, *_) = schema[field.name].get("anyOf", [schema[field.name]])
+            assert text["description"].startswith("from 2000 on, at most ")
+            assert text["description"] in field.valid_words
+
+
+@ALL
+def test_texts_are_folded_only_where_they_identify_and_are_required(event):
+    for field in event.fields:
+        if field.is_folded:
+            assert (field.kind, field.is_required) == (Kind.TEXT, True)
+            assert field.column_name in event.key
 
 
 def test_an_amount_below_zero_is_named_where_it_is_allowed():
     assert Field("a", Kind.AMOUNT, may_be_negative=True).valid_words.endswith("or below 0")
-    assert "below 0" not in Field("a", Kind.AMOUNT).valid_words
+    assert Field("a", Kind.AMOUNT).valid_words.endswith("from 0")

@@ -1,22 +1,27 @@
 """What an event must fulfil, as conditions in SQL: the first that does not hold names the dead letter.
 
 The conditions are blocks of webhook_process.sql. They say the same as `Field.json_schema()`, except that
-SQL also knows which dates exist, which moments cannot be, and what fits into an index. To add a kind of
-field, add its condition to `_CONDITIONS` and its value to `statement.py`.
+SQL also knows what fits into an index, and when an event was received. To add a kind of field, add its
+condition to `_CONDITIONS` and its value to `statement.py`.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from psycopg import sql
 
 from steadfast.warehouse.queries import load_queries
 from steadfast.webhooks.contract import (
+    ANCIENT_WORDS,
+    FUTURE_WORDS,
     LARGEST_KEY_BYTES,
     LONGEST_TEXT,
-    MOMENT_PATTERN,
+    MOMENT_WORDS,
+    MOST_AHEAD,
     NUMBER_AS_TEXT_PATTERN,
     OUTSIDE_DATA,
+    TIMESTAMP_PATTERN,
     EventType,
     Field,
     Kind,
@@ -58,16 +63,12 @@ def given_column(field: Field) -> str:
 
 
 def _check_outside() -> Iterator[Check]:
-    valid = Field("timestamp", Kind.MOMENT).valid_words
-    yield Check(_block("is_undated"), "bad_timestamp", "timestamp", valid)
-    yield Check(_refuse_moment("occurred"), "bad_timestamp", "timestamp", valid)
-    yield Check(
-        _block("is_in_the_future"),
-        "future_timestamp",
-        "timestamp",
-        "a moment at most one day after the event was received",
-    )
-    yield Check(_block("is_ancient"), "ancient_timestamp", "timestamp", "a moment after 1999")
+    no_moment = _refuse_moment("occurred", TIMESTAMP_PATTERN)
+    in_the_future = _refuse_ahead("occurred", MOST_AHEAD)
+    yield Check(_block("is_undated"), "bad_timestamp", "timestamp", MOMENT_WORDS)
+    yield Check(no_moment, "bad_timestamp", "timestamp", MOMENT_WORDS)
+    yield Check(in_the_future, "future_timestamp", "timestamp", FUTURE_WORDS)
+    yield Check(_block("is_ancient"), "ancient_timestamp", "timestamp", ANCIENT_WORDS)
     yield Check(_block("is_data_absent"), "missing_field", "data", "an object with the fields of the event")
     yield Check(_block("is_no_object"), "bad_field", "data", "an object with the fields of the event")
 
@@ -84,7 +85,7 @@ def _check_field(field: Field) -> Iterator[Check]:
 def _check_key(event: EventType) -> Iterator[Check]:
     texts = [field for field in event.fields if field.column_name in event.key and field.kind is Kind.TEXT]
     if len(texts) * LONGEST_TEXT * 4 > LARGEST_KEY_BYTES:
-        sizes = [_block("count_bytes", given=_given(field)) for field in texts]
+        sizes = [_block(_SIZES[field.is_folded], given=_given(field)) for field in texts]
         most = sql.Literal(LARGEST_KEY_BYTES)
         condition = _block("is_key_too_long", bytes=sql.SQL(" + ").join(sizes), most=most)
         names = " and ".join(field.name for field in texts)
@@ -113,22 +114,29 @@ def _check_number(field: Field) -> Iterator[sql.Composable]:
 
 def _check_day(field: Field) -> Iterator[sql.Composable]:
     yield _block("is_no_day", given=_given(field), pattern=sql.Literal(field.pattern))
+    yield _block("is_day_too_far_ahead", given=_given(field), most=sql.Literal(field.most_ahead))
 
 
 def _check_moment(field: Field) -> Iterator[sql.Composable]:
-    yield _refuse_moment(given_column(field))
+    yield _refuse_moment(given_column(field), field.pattern)
+    yield _refuse_ahead(given_column(field), field.most_ahead)
 
 
-def _refuse_moment(column: str) -> sql.Composed:
+def _refuse_moment(column: str, pattern: str) -> sql.Composed:
     return _block(
         "is_no_moment",
         text=sql.Identifier("taken", column),
         shapes=sql.Literal(list(USUAL_MOMENTS)),
         digits=sql.Literal(DIGITS_BETWEEN_SIGNS),
-        pattern=sql.Literal(MOMENT_PATTERN),
+        pattern=sql.Literal(pattern),
     )
 
 
+def _refuse_ahead(column: str, most: timedelta) -> sql.Composed:
+    return _block("is_too_far_ahead", text=sql.Identifier("taken", column), most=sql.Literal(most))
+
+
+_SIZES = {False: "count_bytes", True: "count_folded_bytes"}
 _CONDITIONS: dict[Kind, Callable[[Field], Iterator[sql.Composable]]] = {
     Kind.TEXT: _check_text,
     Kind.CHOICE: _check_choice,

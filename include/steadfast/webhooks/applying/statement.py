@@ -76,7 +76,8 @@ def compose_statement(event: EventType, table: EventTable) -> Statement:
 
 
 def _take_field(field: Field) -> sql.Composed:
-    return _block("take_field", name=sql.Literal(field.name), given=sql.Identifier(given_column(field)))
+    block = "take_field" if field.is_required else "take_optional_field"
+    return _block(block, name=sql.Literal(field.name), given=sql.Identifier(given_column(field)))
 
 
 def _give_field(field: Field) -> sql.Composable:
@@ -93,7 +94,8 @@ def _number_fault(number: int, check: Check) -> sql.Composed:
 def _list_values(event: EventType, table: EventTable) -> Iterator[tuple[str, sql.Composable]]:
     known = {field.column_name: field for field in event.fields}
     for name, field in known.items():
-        yield name, _block(_VALUES[field.kind], given=sql.Identifier(given_column(field)))
+        block = "keep_folded" if field.is_folded else _VALUES[field.kind]
+        yield name, _block(block, given=sql.Identifier(given_column(field)))
     for column in table.columns:
         if column.name not in known:
             # The kinds of a contract's columns are a fixed table of types, nothing that anybody sent.

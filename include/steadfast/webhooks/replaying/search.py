@@ -142,14 +142,17 @@ def show_event(connection: Connection[Any], inbox_id: int) -> EventStory:
         letter = letters.execute(queries["show_dead_letter"], bound).fetchone()
     with connection.cursor(row_factory=class_row(ReplayStep)) as steps:
         replays = steps.execute(compose_query("show_replays"), bound).fetchall()
-    violations = describe_violations(found["event_type"], found["schema_version"], found["body"])
+    judged = [found[name] for name in ("event_type", "schema_version", "body", "received_at")]
+    violations = describe_violations(*judged)
     return EventStory(**found, dead_letter=letter, violations=violations, replays=tuple(replays))
 
 
-def describe_violations(event_type: str | None, version: int, body: bytes) -> tuple[str, ...]:
-    """What the contract asks for in vain, at most five sentences."""
+def describe_violations(
+    event_type: str | None, version: int, body: bytes, received_at: datetime
+) -> tuple[str, ...]:
+    """What the contract asks for in vain of an event received then, at most five sentences."""
     try:
-        return tuple(find_violations(event_type, version, body))
+        return tuple(find_violations(event_type, version, body, received_at))
     except (ValueError, ArithmeticError, RecursionError):
         # Nothing the receiver takes, but numbers of thousands of digits are among what it takes.
         return ("The event cannot be compared with its contract: it holds a number too long to read.",)

@@ -1,11 +1,10 @@
 """### Webhook events from the inbox into their tables, a few minutes after they were received
 
 Every 5 minutes (`STEADFAST_WEBHOOK_INGEST_MINUTES`) `claim` puts what waits into chunks, `process` applies
-them, `reconcile` reads back what n8n could not deliver, `publish_asset` starts downstream DAGs, `report`
-keeps the inbox up, says what is wrong and turns the run red if something could not be applied.
-**By hand**: *Trigger* processes at once what waits, however old; there is nothing to backfill.
-**When it is red**: the mail says how many events wait, since when and why. The next run tries again by
-itself: an event is safe in the inbox from its acknowledgement on, and no failed run loses or doubles one.
+them, `reconcile` reads back what n8n could not deliver, `publish_asset` starts downstream DAGs and
+`mark_published` notes it, `report` says what is wrong and turns the run red if something was not applied.
+**By hand**: *Trigger* processes at once what waits, however old; there is nothing to backfill. **When it is
+red**: the mail says how many events wait, since when and why. The next run goes on where this one ended.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -54,7 +53,8 @@ def webhook_ingest():
     def report() -> dict:
         return webhook_tasks.report_run(get_current_context())
 
-    process.expand_kwargs(claim()) >> publish_asset() >> report() << reconcile()
+    process.expand_kwargs(claim()) >> (published := publish_asset())
+    task(webhook_tasks.mark_published)(published) >> report() << reconcile()
 
 
 webhook_ingest()

@@ -1,5 +1,5 @@
 -- name: last_runs
--- The newest sync runs with their items by state.
+-- The newest sync runs with their items by state; the ingest of webhooks has no items and a status of its own.
 SELECT
     run.run_id,
     run.dag_id,
@@ -27,7 +27,8 @@ CROSS JOIN LATERAL (
     WHERE run_id = run.run_id
         AND (entity_id = %(entity_id)s OR %(entity_id)s::integer IS NULL)
 ) AS item
-WHERE item.total > 0 OR %(entity_id)s::integer IS NULL
+WHERE run.dag_id <> 'webhook_ingest'
+    AND (item.total > 0 OR %(entity_id)s::integer IS NULL)
 ORDER BY run.started_at DESC
 LIMIT %(limit)s;
 

@@ -1,8 +1,8 @@
 -- name: open_run
--- Record the run once; the same Airflow run opened again keeps its row, and when it was a good one.
+-- Record the run once; the same Airflow run opened again keeps its row, and when it was a good one, and runs again.
 INSERT INTO ops.sync_run (dag_id, airflow_run_id, kind, started_at)
 VALUES (%(dag_id)s, %(airflow_run_id)s, %(kind)s, %(now)s)
-ON CONFLICT (dag_id, airflow_run_id) DO UPDATE SET dag_id = excluded.dag_id
+ON CONFLICT (dag_id, airflow_run_id) DO UPDATE SET finished_at = NULL
 RETURNING run_id;
 
 -- name: wait_briefly
@@ -88,9 +88,11 @@ FROM (
 ) AS part;
 
 -- name: limit_statements
--- One statement of a chunk may take long, but not for ever; sorts and hashes of a chunk fit into memory.
+-- One statement of a chunk may take long, but not for ever, and a worker that vanished keeps no chunk locked;
+-- sorts and hashes of a chunk fit into memory.
 SELECT
     set_config('statement_timeout', %(statement_timeout)s, true),
+    set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true),
     set_config('work_mem', %(work_mem)s, true);
 
 -- name: claim_chunk
@@ -407,6 +409,10 @@ FROM judged;
 -- A field of `data` as text.
 opened.data ->> {name} AS {given}
 
+-- name: take_optional_field
+-- A field of `data` as text, if there is any: many senders write nothing as an empty text.
+nullif(opened.data ->> {name}, '') AS {given}
+
 -- name: name_given
 -- A field on its way to the table. 10042.0 is the number 10042, and so is its text.
 CASE
@@ -474,9 +480,13 @@ OR NOT landing.is_valid_input({text}, 'timestamptz')
 -- The event does not say when it happened.
 taken.occurred IS NULL
 
--- name: is_in_the_future
--- A clock that runs so far ahead would win over every later event.
-taken.occurred::timestamptz > taken.received_at + interval '1 day'
+-- name: is_too_far_ahead
+-- A clock that runs so far ahead would win over every later event, and no number of that day could be final.
+{text}::timestamptz > taken.received_at + {most}
+
+-- name: is_day_too_far_ahead
+-- A day that has begun nowhere when the event was received.
+taken.{given}::date > ((taken.received_at + {most}) AT TIME ZONE 'UTC')::date
 
 -- name: is_ancient
 -- A clock that was never set.
@@ -490,9 +500,17 @@ taken.occurred::timestamptz < timestamptz '2000-01-01 00:00:00+00'
 -- The size of one part of a key.
 octet_length(taken.{given})
 
+-- name: count_folded_bytes
+-- The same of a part that is folded: a few letters are longer in lower case.
+octet_length(lower(taken.{given}))
+
 -- name: keep_text
 -- Kept as it came.
 judged.{given}
+
+-- name: keep_folded
+-- Spellings that differ in case, or in spaces around them, are one; as the marts fold what GA4 says.
+coalesce(nullif(lower(btrim(judged.{given})), ''), '(not set)')
 
 -- name: keep_amount
 -- Money, exact.
@@ -568,7 +586,8 @@ SET
     applied_count = %(applied_count)s,
     dead_count = %(dead_count)s,
     finished_at = %(now)s,
-    finished_by = %(run_id)s
+    finished_by = %(run_id)s,
+    announced_by = NULL
 WHERE chunk_id = %(chunk_id)s;
 
 -- name: postpone_chunk

@@ -24,6 +24,17 @@ ORDER BY
     source.n8n_connection_id,
     source.source_id;
 
+-- name: has_events_lately
+-- Whether any event of these sources was posted since then.
+SELECT EXISTS (
+    SELECT
+    FROM landing.webhook_inbox
+    WHERE entity_id = ANY (%(entity_ids)s::integer[])
+        AND source_id = ANY (%(source_ids)s::integer[])
+        AND received_at >= %(since)s
+        AND origin = 'http'
+);
+
 -- name: read_n8n_cursor
 -- How far an n8n was read back, and what above that is done.
 SELECT
@@ -35,13 +46,14 @@ WHERE connection_id = %(connection_id)s;
 -- name: write_n8n_cursor
 -- Remember how far an n8n was read back and what was found.
 INSERT INTO ops.n8n_cursor (
-    connection_id, scanned_to, handled, scanned_at, recovered_count, unreadable_count, error
+    connection_id, scanned_to, handled, scanned_at, read_at, recovered_count, unreadable_count, error
 )
 VALUES (
     %(connection_id)s,
     %(scanned_to)s,
     %(handled)s,
     %(now)s,
+    CASE WHEN %(error)s::text IS NULL THEN %(now)s::timestamptz END,
     %(recovered_count)s,
     %(unreadable_count)s,
     %(error)s
@@ -50,9 +62,16 @@ ON CONFLICT (connection_id) DO UPDATE SET
     scanned_to = excluded.scanned_to,
     handled = excluded.handled,
     scanned_at = excluded.scanned_at,
+    read_at = coalesce(excluded.read_at, ops.n8n_cursor.read_at),
     recovered_count = excluded.recovered_count,
     unreadable_count = excluded.unreadable_count,
     error = excluded.error;
+
+-- name: find_last_read
+-- When an n8n was last read without an error; with an empty name, when any was.
+SELECT max(read_at)
+FROM ops.n8n_cursor
+WHERE connection_id = %(connection_id)s OR %(connection_id)s = '';
 
 -- name: read_n8n_unreadable
 -- The executions of an n8n that could not be read.

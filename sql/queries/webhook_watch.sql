@@ -7,15 +7,27 @@ WHERE dag_id = %(dag_id)s
 
 -- name: find_last_good_run
 -- When a run last came to its good end.
-SELECT max(finished_at)
+SELECT max(succeeded_at)
 FROM ops.sync_run
 WHERE dag_id = %(dag_id)s;
 
 -- name: close_ingest_run
--- Mark the run as finished; one that leaves something undone never is.
+-- Mark the run as finished, and as a good one if it left nothing undone.
 UPDATE ops.sync_run
-SET finished_at = %(now)s
+SET
+    finished_at = %(now)s,
+    succeeded_at = CASE WHEN %(is_good)s THEN %(now)s ELSE succeeded_at END
 WHERE run_id = %(run_id)s;
+
+-- name: close_ended_runs
+-- Runs are never two at once: one that is still open when another begins was ended from outside.
+UPDATE ops.sync_run AS ended
+SET finished_at = %(now)s
+FROM ops.sync_run AS current
+WHERE current.run_id = %(run_id)s
+    AND ended.dag_id = current.dag_id
+    AND ended.run_id <> current.run_id
+    AND ended.finished_at IS NULL;
 
 -- name: summarise_ingest
 -- What the run applied, whoever planned it.
@@ -26,18 +38,38 @@ SELECT
 FROM ops.webhook_chunk
 WHERE finished_by = %(run_id)s;
 
--- name: list_received_days
--- The UTC days on which the events arrived that the run applied.
-SELECT DISTINCT day::date
-FROM ops.webhook_chunk AS chunk
-CROSS JOIN LATERAL generate_series(
-    date_trunc('day', chunk.first_received_at),
-    chunk.last_received_at,
-    interval '1 day'
-) AS day
-WHERE chunk.finished_by = %(run_id)s
-    AND chunk.applied_count > 0
-ORDER BY day::date;
+-- name: list_news
+-- Chunks of which downstream DAGs were not told, and what the run applied: it may be cleared to tell again.
+(
+    SELECT
+        chunk_id,
+        applied_count,
+        first_received_at,
+        last_received_at
+    FROM ops.webhook_chunk
+    WHERE applied_count > 0
+        AND announced_by IS NULL
+    ORDER BY chunk_id
+    LIMIT %(most)s
+)
+-- Each by its own index; with OR the planner may read every chunk.
+UNION
+SELECT
+    chunk_id,
+    applied_count,
+    first_received_at,
+    last_received_at
+FROM ops.webhook_chunk
+WHERE applied_count > 0
+    AND finished_by = %(run_id)s
+ORDER BY chunk_id;
+
+-- name: mark_announced
+-- Downstream DAGs know of these chunks; who was first stays.
+UPDATE ops.webhook_chunk
+SET announced_by = %(run_id)s
+WHERE chunk_id = ANY (%(chunk_ids)s::bigint[])
+    AND announced_by IS NULL;
 
 -- name: read_backlog
 -- Events that are in no table yet: in chunks that are not done, and behind the watermark.

@@ -119,6 +119,11 @@ def test_an_n8n_that_answers_slowly_holds_up_no_event(dag_bag):
     assert tasks["publish_asset"].upstream_task_ids == {"process"}
 
 
+def test_what_was_published_is_noted_only_after_airflow_has_taken_the_event(dag_bag):
+    mark = dag_bag.dags["webhook_ingest"].task_dict["mark_published"]
+    assert (mark.upstream_task_ids, mark.trigger_rule) == ({"publish_asset"}, "all_success")
+
+
 def test_only_one_task_of_the_ingest_emits_the_asset(dag_bag):
     emitting = [task.task_id for task in dag_bag.dags["webhook_ingest"].tasks if task.outlets]
     assert emitting == ["publish_asset"]

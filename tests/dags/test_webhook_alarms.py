@@ -20,11 +20,11 @@ class Warehouse:
         # The alarms read the clock; half a minute is left for a slow machine.
         self.now = datetime.now(UTC)
 
-    def open_run(self, name, finished_at=None) -> None:
+    def open_run(self, name, succeeded_at=None) -> None:
         self.connection.execute(
-            "INSERT INTO ops.sync_run (dag_id, airflow_run_id, kind, started_at, finished_at)"
+            "INSERT INTO ops.sync_run (dag_id, airflow_run_id, kind, started_at, succeeded_at)"
             " VALUES ('webhook_ingest', %s, 'scheduled', %s, %s)",
-            (name, self.now - MINUTE, finished_at),
+            (name, self.now - MINUTE, succeeded_at),
         )
 
     def add_chunk(self, error=None, events=120) -> None:

@@ -13,6 +13,7 @@ from steadfast.orchestration.assets import FACTS_WEBHOOKS
 from steadfast.orchestration.told_alarms import is_first_told
 from steadfast.webhooks.applying.outcome import Due, find_last_good_run, find_run, summarise_ingest
 from steadfast.webhooks.applying.process import Processed
+from steadfast.webhooks.n8n.look import Reconciled
 from steadfast.webhooks.watching.run_messages import outage_key
 
 DAG = "webhook_ingest"
@@ -45,7 +46,10 @@ class Run:
         return [webhook_tasks.process_shard(**shard) for shard in webhook_tasks.claim_shards(self.context)]
 
     def publish(self) -> dict:
-        return webhook_tasks.emit_asset_event(self.context)
+        """The task succeeds, Airflow takes the event with that, and the next task starts."""
+        published = webhook_tasks.emit_asset_event(self.context)
+        webhook_tasks.mark_published(published)
+        return published
 
     def report(self) -> dict:
         return webhook_tasks.report_run(self.context)
@@ -96,6 +100,13 @@ def send(warehouse, source, today):
     return put
 
 
+def claimed(name, failed=()) -> Run:
+    """A run that has claimed what waits."""
+    run = Run(name, failed)
+    webhook_tasks.claim_shards(run.context)
+    return run
+
+
 def subjects(warehouse) -> list[str]:
     return [subject for (subject,) in warehouse.execute("SELECT subject FROM ops.signal").fetchall()]
 
@@ -114,8 +125,9 @@ def test_events_become_facts_and_the_asset_says_how_many_and_when_they_arrived(w
     run = Run()
     assert run.process() == [{"chunks": 1, "applied": 5, "dead": 0}]
     run_id = find_run(warehouse, DAG, "scheduled__1")
-    assert run.publish() == {"rows": 5, "run": run_id, "received_on": [str(today), "2026-11-21"]}
-    assert run.outlet.extra["rows"] == 5
+    told = {"rows": 5, "run": run_id, "received_on": [str(today), "2026-11-21"]}
+    assert run.publish() == {**told, "chunks": [1]}
+    assert run.outlet.extra == told
     assert run.outlet.keys == [str(today), "2026-11-21"]
     assert run.report() == {"applied": 5, "dead": 0, "open_chunks": 0}
     assert warehouse.execute("SELECT count(*) FROM facts.fact_order").fetchone() == (5,)
@@ -172,7 +184,7 @@ def test_a_run_that_claimed_nothing_is_red_and_names_the_task(source):
 def test_a_worker_that_died_without_a_word_turns_the_run_red(source):
     run = Run(failed=("process",))
     run.process()
-    with pytest.raises(PermanentError, match="Failed before everything was applied: process"):
+    with pytest.raises(PermanentError, match="Tasks failed: process"):
         run.report()
 
 
@@ -194,6 +206,53 @@ def test_what_a_killed_try_applied_is_published_by_the_next_one(warehouse, send,
     assert retried.process() == []
     assert (retried.publish()["rows"], retried.outlet.keys) == (2, [str(today)])
     assert retried.report()["applied"] == 2
+
+
+def test_what_an_ended_run_applied_is_published_by_the_next_one(warehouse, send, today):
+    send(2)
+    Run().process()
+    send(1, datetime(2026, 11, 21, 0, 1, tzinfo=UTC))
+    run = Run("scheduled__2")
+    assert run.process() == [{"chunks": 1, "applied": 1, "dead": 0}]
+    assert (run.publish()["rows"], run.outlet.keys) == (3, [str(today), "2026-11-21"])
+    assert run.report()["applied"] == 1
+
+
+def test_a_run_with_nothing_of_its_own_publishes_what_an_ended_one_applied(warehouse, send, today):
+    send(2)
+    Run().process()
+    run = Run("scheduled__2")
+    assert run.process() == []
+    assert (run.publish()["rows"], run.outlet.keys) == (2, [str(today)])
+    with pytest.raises(AirflowSkipException, match="No event was applied"):
+        claimed("scheduled__3").publish()
+
+
+def test_an_event_that_airflow_may_not_have_taken_is_sent_again(warehouse, send, today):
+    send(2)
+    killed = Run()
+    killed.process()
+    webhook_tasks.emit_asset_event(killed.context)
+    retried, following = Run(), claimed("scheduled__2")
+    assert webhook_tasks.emit_asset_event(retried.context)["rows"] == 2
+    assert following.publish()["received_on"] == [str(today)]
+    with pytest.raises(AirflowSkipException, match="No event was applied"):
+        claimed("scheduled__3").publish()
+
+
+def test_a_red_run_is_over_and_was_no_good_one(warehouse, source):
+    run = claimed("scheduled__1", failed=("publish_asset",))
+    with pytest.raises(PermanentError, match="Tasks failed: publish_asset"):
+        run.report()
+    row = warehouse.execute("SELECT finished_at IS NOT NULL, succeeded_at FROM ops.sync_run").fetchone()
+    assert row == (True, None)
+
+
+def test_a_run_that_was_ended_from_outside_is_closed_by_the_next_one(warehouse, source):
+    claimed("scheduled__1")
+    claimed("scheduled__2").report()
+    query = "SELECT count(*) FROM ops.sync_run WHERE finished_at IS NULL"
+    assert warehouse.execute(query).fetchone() == (0,)
 
 
 def test_only_a_run_that_did_everything_was_a_good_one(warehouse, send):
@@ -239,6 +298,30 @@ def test_chunks_that_failed_are_tried_again_and_the_rest_stays_done():
         webhook_tasks.raise_if_chunks_failed(Processed(3, 100, 1, ("Chunk 7: busy", "Chunk 8: busy")))
 
 
+def fail_reconcile(monkeypatch, found) -> None:
+    monkeypatch.setattr("steadfast.webhooks.n8n.reconcile.reconcile_sources", lambda *_, **__: found)
+    webhook_tasks.reconcile_with_n8n()
+
+
+def test_an_n8n_whose_events_cannot_be_stored_is_told_once_until_it_was_read_well(
+    warehouse, source, monkeypatch
+):
+    warehouse.execute("UPDATE config.webhook_source SET n8n_connection_id = 'n8n_main', n8n_node = 'Send'")
+    first, second = (Reconciled(name, failure="ValueError: a bug") for name in ("n8n_1", "n8n_main"))
+    for _ in range(5):
+        fail_reconcile(monkeypatch, [second])
+        warehouse.execute("UPDATE ops.signal SET created_at = created_at - interval '9 hours'")
+    assert len(subjects(warehouse)) == 1
+    fail_reconcile(monkeypatch, [first, second])
+    assert [one.rpartition(" ")[2] for one in subjects(warehouse)] == ["n8n_main)", "n8n_1)"]
+    warehouse.execute(
+        "INSERT INTO ops.n8n_cursor (connection_id, scanned_to, scanned_at, read_at, recovered_count,"
+        " unreadable_count) VALUES ('n8n_main', 1, now(), now(), 0, 0)"
+    )
+    fail_reconcile(monkeypatch, [first, second])
+    assert len(subjects(warehouse)) == 3
+
+
 def test_without_an_n8n_nothing_is_asked(source):
     with pytest.raises(AirflowSkipException, match="No source names an n8n"):
         webhook_tasks.reconcile_with_n8n()
@@ -256,7 +339,9 @@ def test_a_bug_while_reading_back_is_a_signal_and_not_a_red_task(warehouse, sour
     warehouse.execute("UPDATE config.webhook_source SET n8n_connection_id = 'n8n_main', n8n_node = 'Send'")
     warehouse.execute("REVOKE INSERT ON ops.n8n_cursor FROM steadfast_pipeline")
     assert webhook_tasks.reconcile_with_n8n() == {"recovered": 0, "failed": 1}
-    assert "[Steadfast] Lost events could not be read back from n8n" in subjects(warehouse)
+    assert "[Steadfast] Lost events could not be read back from n8n (Connection n8n_main)" in subjects(
+        warehouse
+    )
 
 
 def test_what_nobody_foresaw_while_reading_back_is_a_signal_too(warehouse, source, monkeypatch):

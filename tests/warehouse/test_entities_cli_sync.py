@@ -72,6 +72,17 @@ def test_it_counts_the_items_of_a_run_by_state(connection):
     assert (of_cafe["published"], of_cafe["failed"], of_cafe["waiting"]) == (0, 0, 1)
 
 
+def test_the_many_runs_of_the_webhook_ingest_hide_no_sync(connection):
+    start_run(connection)
+    for number in range(9):
+        connection.execute(
+            "INSERT INTO ops.sync_run (dag_id, airflow_run_id, kind, started_at)"
+            " VALUES ('webhook_ingest', %s, 'scheduled', now())",
+            (f"scheduled__{number}",),
+        )
+    assert [last["dag_id"] for last in status()["last_runs"]] == ["ga4_sync"]
+
+
 def test_it_says_why_an_item_failed_until_a_later_run_publishes_it(connection):
     add_item(connection, start_run(connection), 7, "geo", "failed", "the region is missing")
     assert "the region is missing" in run("sync", "status").stdout

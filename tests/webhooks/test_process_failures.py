@@ -11,7 +11,7 @@ import psycopg
 
 from steadfast.warehouse.event_tables import ensure_event_tables
 from steadfast.webhooks.applying.plan import Limit
-from steadfast.webhooks.applying.process import Processed
+from steadfast.webhooks.applying.process import LIMITS, Processed
 from steadfast.webhooks.contract import Field, Kind
 from steadfast.webhooks.events import EVENTS
 
@@ -184,6 +184,26 @@ def test_a_lost_connection_postpones_its_chunk_and_the_worker_goes_on(inbox):
     inbox.execute("DROP TRIGGER hang_up ON facts.fact_order")
     inbox.now += timedelta(minutes=1)
     assert inbox.work() == Processed(1, 1, 0)
+
+
+def test_a_worker_that_hangs_or_vanished_without_a_word_keeps_no_chunk_locked(inbox, monkeypatch):
+    monkeypatch.setitem(LIMITS, "idle_timeout", "50ms")
+    inbox.add(order())
+    inbox.plan()
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker' AND datname = %s"
+    asked, taken_over = [], []
+
+    def hang():
+        asked.append(None)
+        if len(asked) == 2:
+            while inbox.query(open_ones, inbox.database.name) != [(0,)]:
+                pass
+            taken_over.append(inbox.work(run_id=2))
+        return inbox.now
+
+    assert "stood still" in inbox.work(clock=hang).failures[0]
+    assert taken_over == [Processed(1, 1, 0)]
+    assert chunk_states(inbox) == [("done", 1, None, None)]
 
 
 def test_something_unforeseen_stops_its_chunk_only_and_is_told(inbox):

@@ -105,9 +105,10 @@ def _log_previews(report: "ReplayReport") -> None:
     """Say of the first events whether they would keep their contract; a log must not hold their bodies."""
     from steadfast.webhooks.replaying.search import describe_violations
 
+    now = datetime.now(UTC)
     for preview in report.previews:
         if preview.after and preview.after.envelope:
             envelope = preview.after.envelope
-            left = describe_violations(envelope.event_type, envelope.schema_version, preview.after.body)
+            left = describe_violations(envelope.event_type, envelope.schema_version, preview.after.body, now)
             verdict = " ".join(left) or "it keeps its contract"
             log.info("Event %d would be mended; then: %s", preview.inbox_id, verdict)

@@ -124,8 +124,8 @@ def _read_ingest(connection: Connection, run: RunIdentity, now: datetime) -> "In
         list_failing_chunks,
         read_backlog,
     )
-    from steadfast.webhooks.watching.run_messages import QUIET_AFTER_TOLD, IngestRun
-    from steadfast.webhooks.watching.telling import list_told
+    from steadfast.webhooks.watching.run_messages import IngestRun
+    from steadfast.webhooks.watching.telling import QUIET_AFTER_TOLD, list_told
 
     return IngestRun(
         title=run.title,

@@ -4,7 +4,7 @@ Heavy imports are inside the functions: the DAG file imports this module wheneve
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -34,7 +34,7 @@ MOST_SHARDS = 2
 PROCESS_SECONDS = 240
 """A run is over before its deadline; what is left is due in the next one."""
 RECONCILE_SECONDS = 120
-UPSTREAM = ["claim", "process", "reconcile", "publish_asset"]
+UPSTREAM = ["claim", "process", "reconcile", "publish_asset", "mark_published"]
 
 
 def every(minutes: int) -> str:
@@ -44,12 +44,13 @@ def every(minutes: int) -> str:
 
 def claim_shards(context: Any) -> list[dict[str, int]]:
     """Put what waits into chunks; one entry for each task that will share the work, none if nothing waits."""
-    from steadfast.webhooks.applying.outcome import count_due
+    from steadfast.webhooks.applying.outcome import close_ended_runs, count_due
     from steadfast.webhooks.applying.plan import open_run, plan_chunks
 
     dag_run, now = context["dag_run"], datetime.now(UTC)
     with _open_warehouse() as connection:
         run_id = open_run(connection, dag_run.dag_id, dag_run.run_id, run_kind(dag_run), now)
+        close_ended_runs(connection, run_id, now)
         planned = plan_chunks(connection, run_id=run_id, now=now)
         due = count_due(connection, now)
     log.info("Run %s: %s; due: %s", run_id, planned, due)
@@ -94,6 +95,7 @@ def raise_if_chunks_failed(processed: "Processed") -> None:
 def reconcile_with_n8n() -> dict[str, int]:
     """Read back what n8n could not deliver. A failure of it is a signal and never fails the run."""
     from steadfast.webhooks.n8n.reconcile import list_sources, reconcile_sources
+    from steadfast.webhooks.n8n.signals import EVERY_N8N
 
     url, now = warehouse_url(), datetime.now(UTC)
     with _open_warehouse() as connection:
@@ -110,41 +112,52 @@ def reconcile_with_n8n() -> dict[str, int]:
         except Exception as error:
             # Nobody foresaw it, and the events that did arrive must not wait for it.
             log.exception("The failed executions of n8n could not be read back")
-            _signal_reconcile_failure(connection, error, now)
-            return {"recovered": 0, "failed": 1}
-        for one in found:
-            log.info(
-                "%s: %s recovered, %s unreadable, %s left; %s",
-                *(one.connection_id, one.recovered_count, one.unreadable_count, one.left_count),
-                one.failure or one.error or "nothing went wrong",
-            )
-        failures = [f"{one.connection_id}: {one.failure}" for one in found if one.failure]
-        if failures:
-            _signal_reconcile_failure(connection, WarehouseBusy(" ".join(failures)), now)
+            found, failures = [], {EVERY_N8N: f"{type(error).__name__}: {error}"}
+        else:
+            failures = {one.connection_id: one.failure for one in found if one.failure}
+    for one in found:
+        log.info(
+            "%s: %s recovered, %s unreadable, %s left; %s",
+            *(one.connection_id, one.recovered_count, one.unreadable_count, one.left_count),
+            one.failure or one.error or "nothing went wrong",
+        )
+    _tell_unread(failures, now)
     return {"recovered": sum(one.recovered_count for one in found), "failed": len(failures)}
 
 
 def emit_asset_event(context: Any) -> dict[str, Any]:
-    """Tell downstream DAGs once what is new, a key for each day of arrival; skipped if nothing is."""
-    from steadfast.webhooks.applying.outcome import list_received_days, summarise_ingest
+    """Tell downstream DAGs what is new, a key for each day of arrival; skipped if nothing is.
+
+    Airflow takes the event together with the task's success, so `mark_published` runs only after that.
+    """
+    from steadfast.webhooks.applying.outcome import read_news
 
     with _open_warehouse() as connection:
         run_id = _find_run(connection, context)
         if run_id is None:
             raise AirflowSkipException("The run has claimed nothing.")
-        summary = summarise_ingest(connection, run_id)
-        days = [str(day) for day in list_received_days(connection, run_id)]
-    if not summary.applied_count:
+        news = read_news(connection, run_id)
+    if not news.chunk_ids:
         raise AirflowSkipException("No event was applied.")
-    extra = {"rows": summary.applied_count, "run": run_id, "received_on": days}
+    days = [str(day) for day in news.received_on]
+    extra = {"rows": news.applied_count, "run": run_id, "received_on": days}
     event = context["outlet_events"][FACTS_WEBHOOKS]
     event.extra.update(extra)
     event.add_partitions(days)
-    return extra
+    return {**extra, "chunks": list(news.chunk_ids)}
+
+
+def mark_published(published: dict[str, Any]) -> int:
+    """Note that downstream DAGs know these chunks; without the note the next run tells of them again."""
+    from steadfast.webhooks.applying.outcome import mark_announced
+
+    with _open_warehouse() as connection:
+        mark_announced(connection, published["run"], published["chunks"])
+    return len(published["chunks"])
 
 
 def report_run(context: Any) -> dict[str, int]:
-    """Keep the inbox up, tell what is wrong, close the run; PermanentError if something was not applied."""
+    """Tell what is wrong, keep the inbox up, close the run; PermanentError if something was not applied."""
     from steadfast.orchestration.alarms import mail_leftovers
     from steadfast.webhooks.applying.outcome import close_run, list_failing_chunks, summarise_ingest
     from steadfast.webhooks.applying.upkeep import keep_up
@@ -157,24 +170,23 @@ def report_run(context: Any) -> dict[str, int]:
         run_id = _find_run(connection, context)
         if run_id is None:
             raise PermanentError("The run has claimed nothing; the log of the task claim says why.")
-        log.info("%s", keep_up(connection, now))
         log.info("%s new signals", watch(connection, run_id, now))
         mail_leftovers(connection)
+        log.info("%s", keep_up(connection, now))
         summary, failing = summarise_ingest(connection, run_id), list_failing_chunks(connection)
         log.info("%s", summary)
-        if failing:
-            raise PermanentError(describe_open_work(failing))
-        raise_if_upstream_failed(failed_tasks(context))
-        # Only now: a run that stays open is no good one, and so a problem that lasts is told once.
-        close_run(connection, run_id, now)
+        trouble = describe_open_work(failing) if failing else describe_failed_tasks(failed_tasks(context))
+        # Only a good one makes a problem news that comes after it: one that lasts is told once.
+        close_run(connection, run_id, is_good=not trouble, now=now)
+    if trouble:
+        raise PermanentError(trouble)
     return _count(summary)
 
 
-def raise_if_upstream_failed(failed: Iterable[str]) -> None:
-    """A task that died without a word, out of memory for example, turns the run red too."""
+def describe_failed_tasks(failed: Iterable[str]) -> str:
+    """Why a run is red in which a task died without a word, out of memory for example; empty if none did."""
     names = ", ".join(sorted(failed))
-    if names:
-        raise PermanentError(f"Failed before everything was applied: {names}. The logs of the tasks say why.")
+    return f"Tasks failed: {names}. Their logs say why, and the next run goes on from there." if names else ""
 
 
 def failed_tasks(context: Any) -> list[str]:
@@ -205,11 +217,15 @@ def _store_recovered(url: str, now: datetime) -> Callable[..., Any]:
     return lambda events: store_events(url, events, origin="reconcile", now=now)
 
 
-def _signal_reconcile_failure(connection: "Connection", error: Exception, now: datetime) -> None:
-    from steadfast.alerts.signals import record_signal
-    from steadfast.webhooks.watching.run_messages import describe_unread_n8n
+def _tell_unread(failures: Mapping[str, str], now: datetime) -> None:
+    from steadfast.webhooks.n8n.signals import record_failure
 
-    record_signal(connection, describe_unread_n8n(error, now), now)
+    if not failures:
+        return
+    # The connection of the look may be what failed.
+    with _open_warehouse() as connection:
+        for connection_id, trouble in failures.items():
+            record_failure(connection, connection_id, trouble, now)
 
 
 def _time_limit(seconds: float) -> Callable[[], bool]:

@@ -26,6 +26,7 @@ _REFUSALS = (
     "permission denied for database",
 )
 _PASSING_STATES = {
+    "25P03": "a transaction stood still for too long",
     "40001": "another transaction changed the same rows",
     "40P01": "two transactions waited for each other",
     "55P03": "a lock was not free in time",

@@ -159,17 +159,28 @@ CREATE TABLE ops.webhook_chunk (
     dead_count bigint,
     planned_at timestamptz NOT NULL,
     finished_at timestamptz,
-    finished_by bigint
+    finished_by bigint,
+    announced_by bigint
 );
 -- By one of its entities: a list of a thousand would not fit into an index.
 CREATE UNIQUE INDEX ON ops.webhook_chunk (from_id, to_id, (entity_ids[1]));
 CREATE INDEX ON ops.webhook_chunk (chunk_id) WHERE state = 'planned';
 CREATE INDEX ON ops.webhook_chunk (finished_by);
+-- What is news is little, however many chunks there are.
+CREATE INDEX ON ops.webhook_chunk (chunk_id) WHERE applied_count > 0 AND announced_by IS NULL;
 COMMENT ON TABLE ops.webhook_chunk IS
     'events of some entities with from_id < inbox_id <= to_id, applied in one transaction with their dead letters';
 COMMENT ON COLUMN ops.webhook_chunk.run_id IS 'the run that planned it';
 COMMENT ON COLUMN ops.webhook_chunk.finished_by IS
-    'the run that applied it and tells of it: clocks of workers differ, so the times do not say which';
+    'the run that applied it and counts it: clocks of workers differ, so the times do not say which';
+COMMENT ON COLUMN ops.webhook_chunk.announced_by IS
+    'the run whose asset event told downstream DAGs of it, set after Airflow took the event; null: the next run tells';
+
+-- A run may finish and have left something undone: then it was no good one.
+ALTER TABLE ops.sync_run ADD COLUMN succeeded_at timestamptz;
+CREATE INDEX ON ops.sync_run (dag_id) WHERE finished_at IS NULL;
+COMMENT ON COLUMN ops.sync_run.succeeded_at IS
+    'when a run of webhook_ingest last ended with everything done; null for other DAGs';
 
 CREATE TABLE ops.webhook_replay (
     request_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -207,11 +218,13 @@ CREATE TABLE ops.n8n_cursor (
     scanned_to bigint NOT NULL,
     handled bigint[] NOT NULL DEFAULT '{}',
     scanned_at timestamptz NOT NULL,
+    read_at timestamptz,
     recovered_count bigint NOT NULL,
     unreadable_count bigint NOT NULL,
     error text
 );
 COMMENT ON TABLE ops.n8n_cursor IS 'how far the failed executions of an n8n were read back, and what the last look found';
+COMMENT ON COLUMN ops.n8n_cursor.read_at IS 'when a look last ended without an error; what fails since then is one problem';
 COMMENT ON COLUMN ops.n8n_cursor.handled IS
     'failed executions above scanned_to that were read back already or given up';
 

@@ -1,17 +1,20 @@
 """How an ingest run went and what still waits, in numbers, read from the chunks and the inbox."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.queries import load_queries
 
 MOST_CHUNKS = 20
 """As many failing chunks as a person reads."""
+MOST_NEWS = 10_000
+"""Chunks that one run tells of; their numbers go from task to task. The next run tells of the others."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,16 @@ class IngestSummary:
     dead_count: int
     open_chunk_count: int
     oldest_waiting_at: datetime | None
+
+
+@dataclass(frozen=True)
+class News:
+    """Applied chunks of which downstream DAGs were not told, and what to tell."""
+
+    chunk_ids: tuple[int, ...]
+    applied_count: int
+    received_on: tuple[date, ...]
+    """The UTC days on which their events arrived."""
 
 
 def find_run(connection: Connection[Any], dag_id: str, airflow_run_id: str) -> int | None:
@@ -116,16 +129,45 @@ def summarise_ingest(connection: Connection[Any], run_id: int) -> IngestSummary:
     return IngestSummary(run_id, events, applied, dead, backlog.chunk_count, backlog.oldest_at)
 
 
-def list_received_days(connection: Connection[Any], run_id: int) -> list[date]:
-    """The UTC days on which the events arrived that a run applied."""
-    with translate_errors(), connection.transaction():
-        rows = connection.execute(
-            load_queries("webhook_watch")["list_received_days"], {"run_id": run_id}
-        ).fetchall()
-    return [day for (day,) in rows]
+def read_news(connection: Connection[Any], run_id: int) -> News:
+    """What a run has to tell downstream DAGs, whoever applied it: a run that was ended told nobody."""
+    bound = {"run_id": run_id, "most": MOST_NEWS}
+    with translate_errors(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        chunks = cursor.execute(load_queries("webhook_watch")["list_news"], bound).fetchall()
+    return News(
+        tuple(chunk["chunk_id"] for chunk in chunks),
+        sum(chunk["applied_count"] for chunk in chunks),
+        list_days((chunk["first_received_at"], chunk["last_received_at"]) for chunk in chunks),
+    )
 
 
-def close_run(connection: Connection[Any], run_id: int, now: datetime) -> None:
-    """Mark the run as finished: it did everything, and what fails after it is news."""
+def list_days(spans: Iterable[tuple[datetime, datetime]]) -> tuple[date, ...]:
+    """The UTC days that these spans of time touch, each once, in order."""
+    days = set()
+    for start, end in spans:
+        first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+        days |= {first + timedelta(days=number) for number in range((last - first).days + 1)}
+    return tuple(sorted(days))
+
+
+def mark_announced(connection: Connection[Any], run_id: int, chunk_ids: Sequence[int]) -> None:
+    """Remember that downstream DAGs were told of these chunks; to be called when Airflow has the event.
+
+    Whatever ends a run before that, the next one tells of them: twice at times, never not at all.
+    """
+    bound = {"run_id": run_id, "chunk_ids": list(chunk_ids)}
     with translate_errors(), connection.transaction():
-        connection.execute(load_queries("webhook_watch")["close_ingest_run"], {"run_id": run_id, "now": now})
+        connection.execute(load_queries("webhook_watch")["mark_announced"], bound)
+
+
+def close_run(connection: Connection[Any], run_id: int, *, is_good: bool, now: datetime) -> None:
+    """Mark the run as finished; what fails after a good one, which left nothing undone, is news."""
+    bound = {"run_id": run_id, "is_good": is_good, "now": now}
+    with translate_errors(), connection.transaction():
+        connection.execute(load_queries("webhook_watch")["close_ingest_run"], bound)
+
+
+def close_ended_runs(connection: Connection[Any], run_id: int, now: datetime) -> None:
+    """Mark earlier runs as finished that Airflow ended before they could say so themselves."""
+    with translate_errors(), connection.transaction():
+        connection.execute(load_queries("webhook_watch")["close_ended_runs"], {"run_id": run_id, "now": now})

@@ -19,7 +19,7 @@ from steadfast.webhooks.applying.chunks import Chunk, Contracts, Counts, Work, a
 from steadfast.webhooks.applying.failures import explain_failure, postpone
 from steadfast.webhooks.events import EVENTS
 
-LIMITS = {"statement_timeout": "4min", "work_mem": "64MB"}
+LIMITS = {"statement_timeout": "4min", "idle_timeout": "1min", "work_mem": "64MB"}
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,13 @@ lasts is told once, one that comes back after a good run is told again, at most 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from steadfast.alerts.signals import Severity, Signal
 from steadfast.webhooks.applying.outcome import Backlog, FailingChunk
-from steadfast.webhooks.watching.telling import PRODUCT, count_of, spell_minutes, write_body, write_signal
+from steadfast.webhooks.watching.telling import PRODUCT, count_of, key_lasting, spell_minutes, write_body
 
 MOST_REASONS = 5
-QUIET_AFTER_TOLD = timedelta(hours=1)
-"""Runs that are good and red by turns are one problem, and no reason for a mail every ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -98,20 +96,6 @@ def describe_ingest_outage(dag_id: str, title: str, link: str, trouble: str) -> 
     )
 
 
-def describe_unread_n8n(error: Exception, now: datetime) -> Signal:
-    """The signal of a look at n8n's failed executions that broke off; one an hour."""
-    return write_signal(
-        "reconcile_failed",
-        f"{now:%Y-%m-%dT%H}",
-        "Lost events could not be read back from n8n",
-        {
-            "Why": f"{type(error).__name__}: {error}",
-            "What is affected": "Only events that n8n could not deliver; all others are processed.",
-            "What to do": "Read the log of the task reconcile. The next run looks at the same ones again.",
-        },
-    )
-
-
 def describe_open_work(failing: Sequence[FailingChunk]) -> str:
     """One sentence about what could not be applied, and the first reason."""
     events = count_of(sum(chunk.event_count for chunk in failing), "event")
@@ -137,9 +121,7 @@ def _name_problem(run: IngestRun) -> str:
 
 
 def _key(run: IngestRun, problem: str) -> str:
-    since = f"{run.dag_id}:{problem}:since "
-    last_good = f"{run.last_good_at:%Y-%m-%dT%H:%M:%S}" if run.last_good_at else "ever"
-    return next((key for key in run.told_lately if key.startswith(since)), since + last_good)
+    return key_lasting(f"{run.dag_id}:{problem}", run.last_good_at, run.told_lately)
 
 
 def _describe_waiting(backlog: Backlog, now: datetime) -> str:

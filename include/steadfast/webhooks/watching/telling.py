@@ -6,7 +6,7 @@ A signal's key says which problem it is, so it is told once however often it is 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -20,6 +20,8 @@ WIDTH = 100
 MOST_ALONE = 10
 """One change at a sender of many sources must not send as many mails."""
 MOST_LINES = 20
+QUIET_AFTER_TOLD = timedelta(hours=1)
+"""What is good and bad by turns is one problem, and no reason for a mail every ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,16 @@ def list_told(connection: Connection[Any], prefix: str, since: datetime) -> list
     with translate_errors(), connection.transaction():
         rows = connection.execute(load_queries("webhook_watch")["list_told"], bound).fetchall()
     return [key for (key,) in rows]
+
+
+def key_lasting(problem: str, last_good_at: datetime | None, told_lately: Sequence[str]) -> str:
+    """The key of a problem that may last: it stays the same until all was well again.
+
+    `told_lately` are the keys told within `QUIET_AFTER_TOLD`: what comes back so soon is the same problem.
+    """
+    since = f"{problem}:since "
+    last_good = f"{last_good_at:%Y-%m-%dT%H:%M:%S}" if last_good_at else "ever"
+    return next((key for key in told_lately if key.startswith(since)), since + last_good)
 
 
 def spell_minutes(minutes: float) -> str:

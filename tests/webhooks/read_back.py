@@ -40,16 +40,22 @@ def insert_source(
         )
 
 
-def run_n8n(*names: str, receiver: str = NOWHERE):
-    """An n8n with a workflow for each name; use it in a `with`."""
+def run_n8n(*names: str, receiver: str = NOWHERE, state=None, waits=(), forgets=()):
+    """An n8n with a workflow for each name; use it in a `with`. Some wait, some save no progress."""
     targets = [
-        Target(name, f"{receiver}/v1/in/{name}", "signature", SECRET, f"wf-{name}", tries=1) for name in names
+        Target(
+            *(name, f"{receiver}/v1/in/{name}", "signature", SECRET, f"wf-{name}"),
+            tries=1,
+            waits=name in waits,
+            saves_progress=name not in forgets,
+        )
+        for name in names
     ]
-    return run_emulator(EmulatorOptions(targets, is_on=False, clock=lambda: NOW))
+    return run_emulator(EmulatorOptions(targets, state=state, is_on=False, clock=lambda: NOW))
 
 
-def look_at(database, connection, *emulators: Emulator, now: datetime = LATER, store=None, **more):
-    """Look at one n8n, or at those behind several Connections."""
+def look_at(database, connection, *emulators: Emulator, now: datetime = LATER, kept=None, store=None, **more):
+    """Look at one n8n, or at those behind several Connections; what is found is stored at `kept` or `now`."""
     servers = {f"n8n_{'main' if n == 0 else n}": one for n, one in enumerate(emulators)}
 
     def ask(connection_id: str) -> N8nServer:
@@ -58,7 +64,7 @@ def look_at(database, connection, *emulators: Emulator, now: datetime = LATER, s
         return N8nServer(servers[connection_id].api_url, servers[connection_id].api_key, timeout_s=10)
 
     def keep(events):
-        return store_events(database.pipeline_url, events, origin="reconcile", now=now)
+        return store_events(database.pipeline_url, events, origin="reconcile", now=kept or now)
 
     return reconcile_sources(connection, ask=ask, store=store or keep, now=now, **more)
 

@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from steadfast.demo.n8n import Emulator, api
+from steadfast.demo.n8n import Emulator, api, asked
 from steadfast.demo.n8n.items import PREPARE
+from steadfast.demo.n8n.shape import begin_data
 from steadfast.webhooks.envelope import read_event
 from steadfast.webhooks.inbox import store_events
 from steadfast.webhooks.n8n.answers import N8nServer
@@ -124,8 +125,8 @@ def test_exactly_the_lost_ones_of_ten_events_are_recovered(
     assert (kind, subject) == ("webhook_events_recovered", "3 events from n8n had been lost and came in late")
     assert f"3  {ORDERS}" in body
     assert f"execution {lost}" in body
-    row = connection.execute("SELECT scanned_to, recovered_count, error FROM ops.n8n_cursor").fetchone()
-    assert row == (lost, 0, None)
+    row = connection.execute("SELECT handled, recovered_count, error FROM ops.n8n_cursor").fetchone()
+    assert row == ([lost], 0, None)
 
 
 def test_the_bytes_that_come_in_late_are_those_that_were_sent(add_source, start, reconcile, connection):
@@ -157,26 +158,134 @@ def test_an_execution_whose_retry_succeeded_passes_without_a_signal(add_source, 
     assert list_signals(connection) == []
 
 
-@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("statuses", [asked.STATUSES, ("error", "success")])
 def test_one_that_runs_for_long_and_fails_below_the_others_is_found(
-    add_source, start, reconcile, monkeypatch, is_old
+    add_source, start, reconcile, monkeypatch, statuses
 ):
     add_source(ORDERS)
-    if is_old:
-        monkeypatch.setattr(api, "STATUSES", ("error", "success", "waiting"))
+    monkeypatch.setattr(asked, "STATUSES", statuses)
     with start(ORDERS) as emulator:
         executions = emulator.engine.executions
         lost = lose(emulator, 2)
         data = json.loads(executions.find(lost)["data"])
         executions.finish(lost, "running", data, NOW)
         lose(emulator, 1)
-        # What an old n8n does not show as running is waited for an hour; else as long as it runs.
-        soon = NOW + timedelta(minutes=5) if is_old else LATER
-        assert reconcile(emulator, now=soon)[0].recovered_count == 1
-        assert reconcile(emulator, now=soon)[0].recovered_count == 0
-        executions.finish(lost, "error", data, NOW)
-        assert reconcile(emulator, now=soon)[0].recovered_count == 2
+        assert reconcile(emulator)[0].recovered_count == 1
         assert reconcile(emulator)[0].recovered_count == 0
+        executions.finish(lost, "error", data, NOW)
+        assert reconcile(emulator)[0].recovered_count == 2
+        assert reconcile(emulator)[0].recovered_count == 0
+
+
+@pytest.mark.parametrize("days", [0.1, 20, 89])
+def test_one_that_fails_after_it_waited_unseen_for_long_is_found(add_source, start, reconcile, days):
+    add_source(ORDERS)
+    add_source(LEADS)
+    with start(ORDERS, LEADS, waits=[ORDERS]) as emulator:
+        waiting = emulator.engine.send(ORDERS, 2)
+        for _ in range(3):
+            lose(emulator, 1, LEADS)
+        then = NOW + timedelta(days=days)
+        assert reconcile(emulator, now=LATER)[0].recovered == {LEADS: 3}
+        assert reconcile(emulator, now=then, kept=LATER)[0].recovered == {}
+        emulator.engine.resume(waiting, is_lost=True)
+        assert reconcile(emulator, now=then, kept=LATER)[0].recovered == {ORDERS: 2}
+
+
+def test_what_somebody_stopped_while_it_tried_is_found(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        stopped = emulator.engine.send(ORDERS, 3, is_stopped=True)
+        lose(emulator, 1)
+        (found,) = reconcile(emulator)
+        assert (found.recovered_count, found.unreadable_count, found.error) == (4, 0, None)
+        assert reconcile(emulator)[0].recovered_count == 0
+    assert connection.execute("SELECT handled FROM ops.n8n_cursor").fetchone() == ([stopped, stopped + 1],)
+
+
+def test_an_n8n_that_does_not_know_what_canceled_is_is_read_all_the_same(
+    add_source, start, reconcile, monkeypatch
+):
+    add_source(ORDERS)
+    monkeypatch.setattr(asked, "STATUSES", ("error", "success", "waiting"))
+    with start(ORDERS) as emulator:
+        lose(emulator, 2)
+        (found,) = reconcile(emulator)
+    assert (found.recovered_count, found.error) == (2, None)
+
+
+def test_what_a_kill_of_n8n_cut_off_is_found_if_progress_is_saved_and_told_of_if_not(
+    add_source, start, reconcile, connection, tmp_path
+):
+    add_source(ORDERS)
+    add_source(LEADS)
+    for is_again in (False, True):
+        with start(ORDERS, LEADS, state=tmp_path, forgets=[LEADS]) as emulator:
+            if is_again:
+                (found,) = reconcile(emulator)
+                break
+            for name in (ORDERS, LEADS):
+                lost = lose(emulator, 2, name)
+                workflow = emulator.engine.workflows[name]
+                kept = json.loads(emulator.engine.executions.find(lost)["data"])
+                items = kept["executionData"]["nodeExecutionStack"][0]["data"]["main"][0]
+                data = begin_data(workflow.target, 0, items, NOW)
+                emulator.engine.executions.finish(lost, "running", data, NOW)
+    assert found.recovered == {ORDERS: 2}
+    assert "as after a crash" in next(iter(found.unreadable))
+    body = {kind: body for kind, _, body in list_signals(connection)}["webhook_events_unreadable"]
+    assert "press Retry" in body
+
+
+def test_an_n8n_that_is_starting_loses_nothing(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        lose(emulator, 2)
+        emulator.engine.is_api_starting = True
+        for minutes in range(0, 200, 20):
+            (found,) = reconcile(emulator, now=LATER + timedelta(minutes=minutes))
+            assert "it is starting" in found.error
+        emulator.engine.is_api_starting = False
+        assert reconcile(emulator)[0].recovered_count == 2
+    assert connection.execute("SELECT count(*) FROM ops.n8n_unreadable").fetchone() == (0,)
+
+
+def test_one_that_answers_404_with_a_page_while_it_is_read_is_not_gone(
+    add_source, start, reconcile, connection
+):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        lose(emulator, 2)
+        executions = emulator.engine.executions
+        shown = executions.find
+
+        def restart(number):
+            emulator.engine.is_api_starting = True
+            raise ConnectionResetError(number)
+
+        executions.find = restart
+        assert reconcile(emulator)[0].error
+        executions.find = shown
+        emulator.engine.is_api_starting = False
+        assert reconcile(emulator)[0].recovered_count == 2
+
+
+def test_a_look_at_an_n8n_that_keeps_much_is_cheap(add_source, start, reconcile, monkeypatch):
+    add_source(ORDERS)
+    requests = []
+    answer = api.ApiHandler._answer
+    monkeypatch.setattr(api.ApiHandler, "_answer", lambda one: requests.append(one.path) or answer(one))
+    with start(ORDERS) as emulator:
+        data = json.loads(emulator.engine.executions.find(lose(emulator, 1))["data"])
+        row = ("wf-shop/orders", "error", "trigger", NOW.isoformat(), json.dumps(data))
+        emulator.engine.executions.connection.executemany(
+            "INSERT INTO execution (workflow_id, status, mode, started_at, data) VALUES (?, ?, ?, ?, ?)",
+            [row] * 999,
+        )
+        reconcile(emulator)
+        requests.clear()
+        assert reconcile(emulator)[0].left_count == 0
+    assert len(requests) == 6 + 3
 
 
 def test_what_crashed_before_it_could_post_is_found(add_source, start, reconcile):
@@ -224,6 +333,31 @@ def test_an_n8n_that_is_down_does_not_stop_the_others(add_source, start, reconci
     assert "n8n_nowhere" in errors["n8n_nowhere"]
 
 
+def test_an_n8n_that_is_out_of_reach_is_told_once_until_it_was_read_well_again(
+    add_source, start, reconcile, connection, database
+):
+    add_source(ORDERS)
+
+    def look(emulator, hours, is_broken):
+        emulator.engine.is_api_broken = is_broken
+        reconcile(emulator, now=LATER + timedelta(hours=hours))
+        return len(list_signals(connection))
+
+    with start(ORDERS) as emulator:
+        assert [look(emulator, hours, True) for hours in (0, 0.1, 1, 9, 30, 80)] == [1] * 6
+        assert look(emulator, 81, False) == 1
+        assert [look(emulator, hours, True) for hours in (82, 100)] == [2, 2]
+
+
+def test_an_n8n_that_is_out_of_reach_by_turns_is_told_once_an_hour(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        for minute in range(0, 120, 5):
+            emulator.engine.is_api_broken = minute % 2 == 0
+            reconcile(emulator, now=LATER + timedelta(minutes=minute))
+    assert len(list_signals(connection)) == 2
+
+
 def test_an_execution_that_cannot_be_read_stops_no_other_and_is_not_passed(add_source, start, reconcile):
     add_source(ORDERS)
     with start(ORDERS) as emulator:
@@ -254,6 +388,19 @@ def test_items_that_cannot_be_read_are_told_once_and_stop_no_other(add_source, s
     subject, body = signals["webhook_events_unreadable"]
     assert subject == "3 events from n8n cannot be recovered"
     assert f"2  {ORDERS}: an item has no `id`" in body
+
+
+def test_what_cannot_be_read_a_few_minutes_later_is_told_too(add_source, start, reconcile, connection):
+    add_source(ORDERS)
+    with start(ORDERS) as emulator:
+        for minutes in (0, 5, 10):
+            change_items(emulator, lose(emulator, 1), lambda item: item.pop("id"))
+            change_items(emulator, lose(emulator, 1), lambda item: item.pop("id"))
+            reconcile(emulator, now=LATER + timedelta(minutes=minutes))
+            reconcile(emulator, now=LATER + timedelta(minutes=minutes + 1))
+    assert [subject for _, subject, _ in list_signals(connection)] == [
+        "2 events from n8n cannot be recovered"
+    ] * 3
 
 
 @pytest.mark.parametrize(

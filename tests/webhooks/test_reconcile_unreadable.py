@@ -45,8 +45,8 @@ def emulator(database):
         yield running
 
 
-def scanned_to(connection) -> int:
-    return connection.execute("SELECT scanned_to FROM ops.n8n_cursor").fetchone()[0]
+def read_back(connection) -> list[int]:
+    return connection.execute("SELECT handled FROM ops.n8n_cursor").fetchone()[0]
 
 
 def given_up(connection) -> list[tuple]:
@@ -71,7 +71,7 @@ def test_it_is_given_up_told_once_and_never_asked_for_again(emulator, reconcile,
     assert [sorted(one.given_up) for one in looks] == [[], [], [], [], [odd], [], [], []]
     assert [one.unreadable_count for one in looks] == [0, 0, 0, 0, 1, 0, 0, 0]
     assert asked.count(odd) == 5
-    assert scanned_to(connection) == last
+    assert read_back(connection) == [odd, last]
     assert given_up(connection) == [(odd,)]
     _, (kind, subject, body) = list_signals(connection)
     assert (kind, subject) == ("webhook_events_unreadable", "1 failed execution of n8n cannot be read")
@@ -187,6 +187,22 @@ def test_one_n8n_whose_events_cannot_be_stored_does_not_stop_the_next(database, 
     assert again.recovered == {ORDERS: 1}
 
 
+def test_what_cannot_be_read_is_told_once_although_its_neighbours_cannot_be_stored(
+    emulator, reconcile, connection
+):
+    change_items(emulator, lose(emulator, 1), lambda item: item.pop("id"))
+    lose(emulator, 1)
+
+    def refuse(_):
+        raise ValueError("a bug")
+
+    for now in LOOKS[:5]:
+        assert reconcile(emulator, now=now, store=refuse)[0].unreadable_count == 0
+    assert list_signals(connection) == []
+    assert reconcile(emulator, now=LOOKS[5])[0].unreadable_count == 1
+    assert len(list_signals(connection)) == 2
+
+
 def test_a_slow_n8n_takes_only_its_share_of_the_time(database, reconcile):
     insert_source(database, ORDERS, "n8n_1")
     insert_source(database, LEADS, "n8n_main")
@@ -205,10 +221,10 @@ def test_an_n8n_that_asks_for_patience_gets_it_and_loses_nothing(emulator, recon
     lose(emulator, 1)
     show = api.ApiHandler._find_row
 
-    def refuse(handler, text):
-        if text == str(slow):
+    def refuse(handler, number):
+        if number == slow:
             raise api.Answered(429, "Too many requests")
-        return show(handler, text)
+        return show(handler, number)
 
     monkeypatch.setattr(api.ApiHandler, "_find_row", refuse)
     first, *others = [reconcile(emulator, now=now)[0] for now in LOOKS]
@@ -223,10 +239,10 @@ def test_one_that_is_listed_and_said_to_be_gone_is_asked_for_again(emulator, rec
     odd = lose(emulator, 1)
     show = api.ApiHandler._find_row
 
-    def hide(handler, text):
-        if text == str(odd):
+    def hide(handler, number):
+        if number == odd:
             raise api.Answered(404, "Not Found")
-        return show(handler, text)
+        return show(handler, number)
 
     monkeypatch.setattr(api.ApiHandler, "_find_row", hide)
     (found,) = reconcile(emulator)
@@ -252,10 +268,10 @@ def test_an_execution_that_nobody_foresaw_stops_no_other(emulator, reconcile, mo
     lose(emulator, 1)
     find = look.find_events
 
-    def overflow(shown, ours):
+    def overflow(shown, *more):
         if shown["id"] == str(odd):
             raise RecursionError
-        return find(shown, ours)
+        return find(shown, *more)
 
     monkeypatch.setattr(look, "find_events", overflow)
     (found,) = reconcile(emulator)

@@ -1,12 +1,20 @@
-"""What a person sets in n8n so that it can send to a source: two nodes to paste, without the secret."""
+"""What a person sets in n8n so that it can send to a source: nodes to paste, without the secret, and more.
+
+n8n's editor takes the JSON as it takes nodes that were copied from another workflow.
+"""
+
+import json
+from itertools import pairwise
+from typing import Any
 
 from steadfast.entities.records import WebhookSource
 
 DEFAULT_NODE = "Send to Steadfast"
+MAKE, SIGN = "Make events", "Sign events"
+MOST_TRIES, LONGEST_WAIT_MS = 5, 5000
+"""n8n caps both there, whatever is set."""
 
-SIGNED_CODE = """\
-const crypto = require('crypto');
-const KEY = Buffer.from('PASTE THE SECRET HERE'.replace('whsec_', ''), 'base64');
+MAKE_CODE = """\
 const timestamp = Math.floor(Date.now() / 1000).toString();
 
 return $input.all().map((item, index) => {
@@ -16,61 +24,42 @@ return $input.all().map((item, index) => {
   // When it happened, not when it is sent: a repeat must have the same body, byte for byte.
   const happened = order.updated_at;
   const body = JSON.stringify({ type: 'order', version: 1, timestamp: happened, data: order });
-  const mac = crypto.createHmac('sha256', KEY).update(`${id}.${timestamp}.${body}`);
-  const signature = 'v1,' + mac.digest('base64');
-  return { json: { id, timestamp, body, signature }, pairedItem: { item: index } };
+  return { json: { id, timestamp, body }, pairedItem: { item: index } };
 });
 """
 
-TOKEN_CODE = """\
-return $input.all().map((item, index) => {
-  const order = item.json;
-  // One id per business event, for ever the same: a repeat is stored once. Allowed: A-Z a-z 0-9 . _ : -
-  const id = `order-${order.order_id}-${order.status}`;
-  // When it happened, not when it is sent: a repeat must have the same body, byte for byte.
-  const happened = order.updated_at;
-  const body = JSON.stringify({ type: 'order', version: 1, timestamp: happened, data: order });
-  return { json: { id, body }, pairedItem: { item: index } };
-});
+PASTE = """\
+1. Copy the lines from { to }, click on the canvas of the workflow in n8n, and paste (Ctrl+V, on a Mac Cmd+V):
 """
 
-SIGNED_NOTES = """\
-   Self-hosted n8n must let Code nodes use the module: NODE_FUNCTION_ALLOW_BUILTIN=crypto, also for task
-   runners. If you cannot set it, or want the secret in a credential, let n8n's Crypto node sign:
-   - in the Code node, leave out the lines with KEY and mac, `signature`, and the require;
-   - after it, a Crypto node: action Hmac, type SHA256, encoding BASE64, property name signature,
-     value {{ $json.id }}.{{ $json.timestamp }}.{{ $json.body }}
-     and as HMAC secret the part behind whsec_, decoded: printf %s PART | base64 -d
-   - below, the header webhook-signature is then v1,{{ $json.signature }}
+AFTER_PASTE = """\
+2. Lead the node before into "{make}", and write there what an event is made of: its id, when it happened,
+   its data.
+
+3. The node "{node}" must keep this name: what it could not send is looked for under it.
+   No Loop Over Items around it; its Batching option is fine. On Error must stay Stop Workflow.
 """
 
-SIGNED_REQUEST = (
-    ("Authentication", "None"),
-    ("Send Headers", "on, with three expressions:"),
-    ("  webhook-id", "{{ $json.id }}"),
-    ("  webhook-timestamp", "{{ $json.timestamp }}"),
-    ("  webhook-signature", "{{ $json.signature }}"),
-)
+SIGNED_KEY = """\
+4. In "{sign}", make a credential of the type Crypto. Its Hmac Secret is what this prints, with what stands
+   behind whsec_ in the secret in place of PART:
 
-TOKEN_REQUEST = (
-    ("Authentication", "Generic Credential Type > Header Auth, a credential with"),
-    ("  Name", "Authorization"),
-    ("  Value", "Bearer PASTE THE TOKEN HERE"),
-    ("Send Headers", "on, with an expression:"),
-    ("  webhook-id", "{{ $json.id }}"),
-)
+   printf %s PART | base64 -d
 
-REQUEST_END = (
-    ("Send Body", "on"),
-    ("Body Content Type", "Raw"),
-    ("Content Type", "application/json"),
-    ("Body", "{{ $json.body }}, as an expression"),
-    ("Options", "Timeout 30000; Redirects: Follow Redirects off; no Batching"),
-    ("Settings", "Retry On Fail on, Max. Tries 5, Wait Between Tries 5000; On Error: Stop Workflow"),
-)
+   An n8n that does not know this node (version 2) has an older Crypto node: put that in its place, with the
+   same settings, and the key into its field Secret.
+"""
+
+TOKEN_KEY = """\
+4. In "{node}", make a credential of the type Header Auth:
+
+   Name   Authorization
+   Value  Bearer PASTE THE TOKEN HERE
+"""
 
 KEEP_FAILED = """\
-3. Workflow settings: Save failed production executions: Save. What n8n could not send is read from there.
+5. Workflow settings: Save failed production executions: Save; Save execution progress: Save. What n8n could
+   not send is read from there; without the progress, what it was sending when it was killed is lost.
 """
 
 
@@ -80,24 +69,87 @@ def source_url(webhook_url: str, entity: str, slug: str) -> str:
 
 
 def describe_n8n_settings(source: WebhookSource, url: str) -> str:
-    """Write down the nodes that send to `url`; the HTTP node has the name that the source knows."""
-    is_signed = source.auth == "signature"
-    code, verb = (SIGNED_CODE, "Sign") if is_signed else (TOKEN_CODE, "Make")
-    request = (
-        ("Method", "POST"),
-        ("URL", url),
-        *(SIGNED_REQUEST if is_signed else TOKEN_REQUEST),
-        *REQUEST_END,
-    )
+    """Write down how to send to `url`; the HTTP node has the name that the source knows."""
+    node = source.n8n_node or DEFAULT_NODE
+    key = SIGNED_KEY if source.auth == "signature" else TOKEN_KEY
     parts = (
-        f"1. Code node, JavaScript, Run Once for All Items: {verb} events\n\n{code}",
-        SIGNED_NOTES if is_signed else "",
-        f"2. HTTP Request node, named exactly: {source.n8n_node or DEFAULT_NODE}\n\n{_align(request)}",
+        PASTE,
+        f"{json.dumps(build_nodes(source.auth, node, url), indent=2, ensure_ascii=False)}\n",
+        AFTER_PASTE.format(make=MAKE, node=node),
+        key.format(sign=SIGN, node=node),
         KEEP_FAILED if source.n8n_connection_id else "",
     )
     return "\n".join(part for part in parts if part)
 
 
-def _align(rows: tuple[tuple[str, str], ...]) -> str:
-    width = max(len(title) for title, _ in rows)
-    return "".join(f"   {title:<{width}}  {value}\n" for title, value in rows)
+def build_nodes(auth: str, node: str, url: str) -> dict[str, Any]:
+    """The nodes that make, sign and send events, as n8n copies them."""
+    nodes = [_build_make(), *([_build_sign()] if auth == "signature" else []), _build_send(auth, node, url)]
+    for place, one in enumerate(nodes):
+        one["position"] = [220 * place, 0]
+    names = [one["name"] for one in nodes]
+    return {
+        "nodes": nodes,
+        "connections": {
+            before: {"main": [[{"node": after, "type": "main", "index": 0}]]}
+            for before, after in pairwise(names)
+        },
+    }
+
+
+def _build_make() -> dict[str, Any]:
+    return {
+        "name": MAKE,
+        "type": "n8n-nodes-base.code",
+        "typeVersion": 2,
+        "parameters": {"mode": "runOnceForAllItems", "language": "javaScript", "jsCode": MAKE_CODE},
+    }
+
+
+def _build_sign() -> dict[str, Any]:
+    return {
+        "name": SIGN,
+        "type": "n8n-nodes-base.crypto",
+        "typeVersion": 2,
+        "parameters": {
+            "action": "hmac",
+            "type": "SHA256",
+            "value": "={{ $json.id }}.{{ $json.timestamp }}.{{ $json.body }}",
+            "dataPropertyName": "signature",
+            "encoding": "base64",
+        },
+    }
+
+
+def _build_send(auth: str, node: str, url: str) -> dict[str, Any]:
+    headers = {"webhook-id": "={{ $json.id }}"}
+    credential = {"authentication": "genericCredentialType", "genericAuthType": "httpHeaderAuth"}
+    if auth == "signature":
+        headers |= {
+            "webhook-timestamp": "={{ $json.timestamp }}",
+            "webhook-signature": "=v1,{{ $json.signature }}",
+        }
+        credential = {}
+    return {
+        "name": node,
+        "type": "n8n-nodes-base.httpRequest",
+        "typeVersion": 4.4,
+        "retryOnFail": True,
+        "maxTries": MOST_TRIES,
+        "waitBetweenTries": LONGEST_WAIT_MS,
+        "parameters": {
+            "method": "POST",
+            "url": url,
+            **credential,
+            "sendHeaders": True,
+            "headerParameters": {
+                "parameters": [{"name": name, "value": value} for name, value in headers.items()]
+            },
+            "sendBody": True,
+            "contentType": "raw",
+            "rawContentType": "application/json",
+            "body": "={{ $json.body }}",
+            # A redirect that is followed becomes a GET without a body, but with the id and the signature.
+            "options": {"timeout": 30000, "redirect": {"redirect": {"followRedirects": False}}},
+        },
+    }

@@ -15,6 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from steadfast.demo.n8n import Emulator, EmulatorOptions, Target, run_emulator
+from steadfast.demo.n8n.shape import begin_data
 from steadfast.errors import ConfigError
 from steadfast.webhooks.events import EVENTS
 
@@ -122,7 +123,7 @@ def test_a_source_with_a_token_sends_it_with_the_id(start, receiver):
         tell(emulator, "send", source=NAME, count=1)
     headers, _ = receiver.received[0]
     assert headers["authorization"] == "Bearer whk_t"
-    assert headers["idempotency-key"]
+    assert headers["webhook-id"]
     assert "webhook-signature" not in headers
 
 
@@ -226,7 +227,10 @@ def test_a_failed_execution_holds_the_exact_items_and_the_error(start, receiver)
     assert set(items[0]["json"]) == {"id", "timestamp", "body", "signature"}
     assert len(items) == 2
     (ran,) = data["resultData"]["runData"]["Steadfast"]
-    assert ran["source"] == [{"previousNode": "Prepare events"}]
+    assert ran["source"] == [
+        {"previousNode": "Prepare events", "previousNodeOutput": 0, "previousNodeRun": 0}
+    ]
+    assert (ran["executionIndex"], ran["hints"]) == (2, [])
     assert (ran["executionStatus"], ran["error"]["name"]) == ("error", "NodeApiError")
     assert data["resultData"]["lastNodeExecuted"] == "Steadfast"
     assert data["executionData"]["nodeExecutionStack"][0]["data"]["main"] == [items]
@@ -240,7 +244,8 @@ def test_a_retry_sends_the_old_headers_and_marks_the_first_execution(start, rece
         assert (retried["mode"], retried["retryOf"], retried["status"]) == ("retry", lost, "success")
         assert ask(emulator, f"/{lost}").json()["retrySuccessId"] == retried["id"]
         again = httpx.post(f"{emulator.api_url}/api/v1/executions/{retried['id']}/retry", headers=headers)
-        assert again.status_code == 409
+        assert again.status_code == 400
+        assert "succeeded" in again.json()["message"]
     assert {headers["webhook-timestamp"] for headers, _ in receiver.received} == {str(int(NOON.timestamp()))}
 
 
@@ -264,6 +269,8 @@ def test_the_list_is_paged_newest_first(start):
         ({"startedAfter": "2026-11-20"}, "Unknown query parameter 'startedAfter'"),
         ({"status": "new"}, "allowed values: canceled, error, running, success, waiting"),
         ({"cursor": "x"}, "An invalid cursor was provided"),
+        ({"limit": "many"}, "request/query/limit must be number"),
+        ({"includeData": "yes"}, "request/query/includeData must be boolean"),
     ],
 )
 def test_what_n8n_refuses_is_refused(start, query, message):
@@ -282,14 +289,155 @@ def test_nobody_gets_in_without_the_key(start, key, message):
     assert (answer.status_code, answer.json()) == (401, {"message": message})
 
 
-def test_what_ran_when_it_was_killed_has_crashed_and_holds_what_it_was_about_to_send(start, tmp_path):
-    with start() as emulator:
+def kill_while_it_sends(start, **changes) -> dict:
+    """What an emulator that starts again makes of an execution that ran."""
+    with start(**changes) as emulator:
         executions = emulator.engine.executions
-        lost = tell(emulator, "lose", source=NAME, count=1)["execution"]
-        data = json.loads(executions.find(int(lost))["data"])
-        executions.start("wf1", data, NOON)
+        number = int(tell(emulator, "lose", source=NAME, count=2)["execution"])
+        workflow = emulator.engine.workflows[NAME]
+        (waiting,) = json.loads(executions.find(number)["data"])["executionData"]["nodeExecutionStack"]
+        data = begin_data(workflow.target, 0, waiting["data"]["main"][0], NOON)
+        executions.finish(number, "running", data, NOON)
+    with start(**changes) as emulator:
+        shown = ask(emulator, f"/{number}", includeData="true").json()
+        shown["retried"] = tell(emulator, "retry", execution=number)["status"]
+    return shown
+
+
+def test_what_ran_when_it_was_killed_has_crashed_and_holds_what_it_was_about_to_send(start):
+    shown = kill_while_it_sends(start)
+    runs = shown["data"]["resultData"]["runData"]
+    assert shown["status"] == "crashed"
+    assert runs["Steadfast"][0]["error"]["name"] == "NodeCrashedError"
+    (waiting,) = shown["data"]["executionData"]["nodeExecutionStack"]
+    assert waiting["node"]["name"] == "Steadfast"
+    assert waiting["data"]["main"] == runs["Prepare events"][0]["data"]["main"]
+
+
+def test_without_saved_progress_a_kill_takes_all_but_what_started_it(start, receiver):
+    shown = kill_while_it_sends(start, saves_progress=False)
+    runs = shown["data"]["resultData"]["runData"]
+    assert runs["Prepare events"][0]["data"]["main"] == [[{"json": {"isArtificialRecoveredEventItem": True}}]]
+    assert [run["source"] for (run,) in runs.values()] == [[None]] * 3
+    (waiting,) = shown["data"]["executionData"]["nodeExecutionStack"]
+    assert waiting["node"]["name"] == "Schedule Trigger"
+    assert shown["retried"] == "success"
+    assert receiver.ids() == ["shop:orders:0:0", "shop:orders:0:1"]
+
+
+def test_one_that_is_stopped_between_two_tries_keeps_only_what_the_nodes_before_gave(start, receiver):
     with start() as emulator:
-        assert [row["status"] for row in ask(emulator, status="error").json()["data"]] == ["crashed", "error"]
+        assert tell(emulator, "stop", source=NAME, count=2)["status"] == "canceled"
+        (shown,) = ask(emulator, status="canceled", includeData="true").json()["data"]
+        headers = {"X-N8N-API-KEY": emulator.api_key}
+        retried = httpx.post(f"{emulator.api_url}/api/v1/executions/1/retry", headers=headers)
+    result = shown["data"]["resultData"]
+    assert result["lastNodeExecuted"] == "Steadfast"
+    assert list(result["runData"]) == ["Schedule Trigger", "Prepare events"]
+    assert shown["data"]["executionData"]["nodeExecutionStack"] == []
+    assert shown["workflowData"]["connections"]["Prepare events"]["main"][0][0]["node"] == "Steadfast"
+    assert (retried.status_code, receiver.received) == (400, [])
+
+
+def test_what_waits_is_in_no_list_until_n8n_is_started_again(start, receiver):
+    with start(waits=True) as emulator:
+        waiting = tell(emulator, "send", source=NAME, count=1)
+        assert waiting["status"] == "waiting"
+        assert [ask(emulator, **q).json()["data"] for q in ({}, {"status": "waiting"})] == [[], []]
+        shown = ask(emulator, f"/{waiting['execution']}", includeData="true").json()
+        assert (shown["status"], shown["data"]["resultData"]["lastNodeExecuted"]) == ("waiting", "Wait")
+        assert shown["waitTill"] == "3000-01-01T00:00:00.000Z"
+    with start(waits=True) as emulator:
+        assert [row["id"] for row in ask(emulator, status="waiting").json()["data"]] == ["1"]
+        assert tell(emulator, "resume", execution=1)["status"] == "success"
+        assert ask(emulator, status="waiting").json()["data"] == []
+    assert receiver.ids() == ["shop:orders:0:0"]
+
+
+def test_the_error_names_the_item_that_failed_and_quotes_one_key_of_the_answer(start, receiver):
+    receiver.refused["shop:orders:0:1"] = 409
+    with start(tries=1) as emulator:
+        tell(emulator, "send", source=NAME, count=3)
+        (shown,) = ask(emulator, status="error", includeData="true").json()["data"]
+    error = shown["data"]["resultData"]["error"]
+    assert error["context"]["itemIndex"] == 1
+    assert error["context"]["request"]["headers"]["webhook-id"] == "shop:orders:0:1"
+    assert json.loads(error["context"]["request"]["body"])
+    assert error["message"] == "Your request is invalid or could not be processed by the service"
+    assert (error["httpCode"], error["messages"]) == ("409", ['409 - "{\\"status\\":\\"accepted\\"}"'])
+
+
+def test_one_execution_says_more_of_itself_than_a_list(start):
+    with start() as emulator:
+        tell(emulator, "lose", source=NAME, count=1)
+        shown = ask(emulator, "/1", includeData="true").json()
+        (listed,) = ask(emulator).json()["data"]
+    assert set(shown) - set(listed) == {
+        *("createdAt", "deletedAt", "storedAt"),
+        *("data", "workflowData", "customData"),
+    }
+    assert shown["data"]["version"] == 1
+    assert shown["workflowData"]["settings"]["saveExecutionProgress"] is True
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_is_none_shows_everything(start, limit):
+    with start() as emulator:
+        for _ in range(3):
+            tell(emulator, "lose", source=NAME, count=1)
+        answer = ask(emulator, limit=limit)
+    assert (answer.status_code, len(answer.json()["data"]), answer.json()["nextCursor"]) == (200, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "message"),
+    [
+        ("/abc", {}, 400, "request/params/id must be number"),
+        ("/0", {}, 404, "Not Found"),
+        ("/99", {}, 404, "Not Found"),
+        ("/99", {"ignoreDataSizeLimit": "true"}, 400, "Unknown query parameter 'ignoreDataSizeLimit'"),
+        ("/99/what", {}, 404, "not found"),
+        ("/99/retry", {}, 405, "GET method not allowed"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_the_words_of_n8n(start, path, query, status, message):
+    with start() as emulator:
+        answer = ask(emulator, path, **query)
+    assert (answer.status_code, answer.json()) == (status, {"message": message})
+
+
+def test_what_is_not_there_cannot_be_retried(start):
+    with start() as emulator:
+        headers = {"X-N8N-API-KEY": emulator.api_key}
+        answer = httpx.post(f"{emulator.api_url}/api/v1/executions/9/retry", headers=headers)
+    said = {"message": 'The execution with the ID "9" does not exist.'}
+    assert (answer.status_code, answer.json()) == (404, said)
+
+
+def test_an_address_that_is_none_is_refused_before_the_key_is_looked_at(start):
+    with start() as emulator:
+        answer = httpx.get(f"{emulator.api_url}/api/v1/nothing")
+    assert (answer.status_code, answer.json()) == (404, {"message": "not found"})
+
+
+def test_while_it_starts_it_answers_404_with_a_page(start):
+    with start() as emulator:
+        assert tell(emulator, "api", is_starting=True)["is_starting"]
+        answer = ask(emulator, "/1")
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        tell(emulator, "api", is_starting=False)
+        assert ask(emulator).status_code == 200
+
+
+def test_the_key_of_a_member_sees_nothing_and_nothing_says_so(start):
+    with start() as emulator:
+        tell(emulator, "lose", source=NAME, count=1)
+        tell(emulator, "api", is_key_of_member=True)
+        headers = {"X-N8N-API-KEY": emulator.api_key}
+        workflows = httpx.get(f"{emulator.api_url}/api/v1/workflows", headers=headers)
+        answers = [ask(emulator), ask(emulator, "/1"), workflows]
+    assert [one.status_code for one in answers] == [200, 404, 200]
+    assert answers[0].json() == workflows.json() == {"data": [], "nextCursor": None}
 
 
 def test_its_pace_can_be_changed_while_it_runs(start, receiver):
@@ -307,6 +455,7 @@ def test_its_pace_can_be_changed_while_it_runs(start, receiver):
         ("send", {"source": NAME, "count": 0}, "1 to 10000 events"),
         ("pace", {"speed": 3}, "unknown keys speed"),
         ("retry", {"execution": 99}, "no execution 99"),
+        ("resume", {"execution": 99}, "no execution 99"),
         ("explode", {}, "no such control address"),
     ],
 )

@@ -121,6 +121,32 @@ def test_a_deleted_execution_is_none(scripted):
     assert (path, query) == ("/api/v1/executions/7", {"includeData": "true"})
 
 
+def test_an_n8n_that_is_starting_has_deleted_nothing(scripted):
+    page = b"<!DOCTYPE html><pre>Cannot GET /api/v1/executions/7</pre>"
+    for _ in range(2):
+        scripted.answer(404, page)
+    with open_n8n(scripted.server) as client:
+        with pytest.raises(SourceUnavailable, match="it is starting"):
+            client.read_execution(ASKED)
+        with pytest.raises(SourceUnavailable, match="it is starting"):
+            client.newest_id()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_seen"),
+    [
+        (200, {"data": [{"id": "w"}], "nextCursor": None}, True),
+        (200, EMPTY, False),
+        (403, {"message": "Forbidden"}, False),
+    ],
+)
+def test_it_tells_whether_the_key_sees_a_workflow(scripted, status, body, is_seen):
+    scripted.answer(status, body)
+    with open_n8n(scripted.server) as client:
+        assert client.shows_workflows() is is_seen
+    assert scripted.asked[0][:2] == ("/api/v1/workflows", {"limit": "1"})
+
+
 def test_what_is_too_large_to_display_is_asked_for_once_more(scripted):
     whole = {"id": "7", "workflowId": "w", "data": {"resultData": {}}}
     scripted.answer(200, {"id": "7", "workflowId": "w", "dataTooLargeToDisplay": True, "data": {}})

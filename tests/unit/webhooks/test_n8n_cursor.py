@@ -2,11 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
+from steadfast.webhooks.n8n import cursor as cursors
 from steadfast.webhooks.n8n.answers import Execution
 from steadfast.webhooks.n8n.cursor import Cursor, advance
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-LONG_AGO, JUST_NOW = NOW - timedelta(hours=3), NOW - timedelta(minutes=5)
+LONG_AGO, THIS_WEEK, JUST_NOW = (
+    NOW - timedelta(days=91),
+    NOW - timedelta(days=6),
+    NOW - timedelta(minutes=5),
+)
 
 
 def failed(*numbers: int, at: datetime | None = LONG_AGO) -> list[Execution]:
@@ -28,6 +33,18 @@ def test_it_stays_below_one_that_still_runs():
 def test_it_does_not_move_past_young_ones_below_which_something_may_run_unseen():
     young = failed(8, at=JUST_NOW)
     assert advance(Cursor(), [*failed(3), *young], {3, 8}, (), NOW) == Cursor(3, frozenset({8}))
+
+
+def test_it_does_not_move_past_those_of_this_week_below_which_something_may_wait_unseen():
+    assert advance(Cursor(), failed(8, at=THIS_WEEK), {8}, (), NOW) == Cursor(0, frozenset({8}))
+
+
+def test_of_more_than_it_can_remember_it_moves_past_the_oldest(monkeypatch):
+    monkeypatch.setattr(cursors, "MOST_REMEMBERED", 2)
+    listed = failed(3, 5, 8, 9, at=THIS_WEEK)
+    assert advance(Cursor(), listed, {3, 5, 8, 9}, (), NOW) == Cursor(5, frozenset({8, 9}))
+    young = failed(3, 5, 8, 9, at=JUST_NOW)
+    assert advance(Cursor(), young, {3, 5, 8, 9}, (), NOW) == Cursor(0, frozenset({3, 5, 8, 9}))
 
 
 def test_what_has_not_started_holds_it_too():

@@ -94,6 +94,53 @@ def test_a_failure_of_another_node_leaves_nothing_unsent(run_data):
     assert find_unsent(execution(run_data), POST, ADDRESS) == Unsent()
 
 
+def canceled(run_data: dict, connections: dict, *, last: str = POST) -> dict:
+    """What n8n keeps when Stop is pressed between two tries: no run of the node, and nothing lies ready."""
+    given = execution(run_data) | {"status": "canceled"}
+    given["data"]["resultData"] = {"runData": run_data, "lastNodeExecuted": last}
+    given["workflowData"]["connections"] = {
+        name: {"main": [[{"node": node, "type": "main", "index": 0} for node in nodes] for nodes in outputs]}
+        for name, outputs in connections.items()
+    }
+    return given
+
+
+def test_what_was_being_sent_when_somebody_pressed_stop_comes():
+    given = canceled({BEFORE: [prepared(item(1), item(2))]}, {BEFORE: [[POST]]})
+    assert ids(find_unsent(given, POST, ADDRESS)) == ["e-1", "e-2"]
+
+
+def test_of_a_stopped_node_all_that_leads_to_it_comes():
+    two_outputs = {"executionStatus": "success", "data": {"main": [[item(8)], [item(9)]]}}
+    runs = {BEFORE: [prepared(item(1)), prepared(item(2))], "If": [two_outputs], "Mail": [prepared(item(5))]}
+    given = canceled(runs, {BEFORE: [[POST, "Mail"]], "If": [["Mail"], [POST]], "Mail": [["Log"]]})
+    assert ids(find_unsent(given, POST, ADDRESS)) == ["e-1", "e-2", "e-9"]
+
+
+def test_what_was_stopped_before_it_reached_the_node_has_nothing_unsent():
+    given = canceled({BEFORE: [prepared(item(1))]}, {BEFORE: [[POST]]}, last=BEFORE)
+    assert find_unsent(given, POST, ADDRESS) == Unsent()
+
+
+def test_what_was_stopped_in_the_queue_has_nothing_unsent_and_is_no_problem():
+    assert find_unsent(canceled({}, {BEFORE: [[POST]]}), POST, ADDRESS) == Unsent()
+
+
+@pytest.mark.parametrize("nonsense", [[], "x", 7, None, {"main": "x"}, {"main": [7]}, {"main": [[7]]}])
+def test_nonsense_in_what_was_stopped_is_no_exception(nonsense):
+    given = canceled({BEFORE: [prepared(item(1))]}, {})
+    given["workflowData"]["connections"] = {BEFORE: nonsense}
+    assert find_unsent(given, POST, ADDRESS) == Unsent()
+    given["workflowData"]["connections"] = nonsense
+    assert find_unsent(given, POST, ADDRESS) == Unsent()
+
+
+def test_what_was_stopped_after_countless_runs_is_told(monkeypatch):
+    monkeypatch.setattr(unsent, "MOST_ITEMS", 3)
+    given = canceled({BEFORE: [prepared(item(number)) for number in range(9)]}, {BEFORE: [[POST]]})
+    assert find_unsent(given, POST, ADDRESS).problems == ("an execution holds more than 3 events",)
+
+
 @pytest.mark.parametrize(
     ("url", "is_ours"),
     [

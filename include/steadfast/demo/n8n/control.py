@@ -3,9 +3,12 @@
 GET /sources
 POST /send {"source", "count"}: post that many events in one execution now, and wait for its end
 POST /lose {"source", "count"}: the same, but nothing is sent and the execution fails
+POST /stop {"source", "count"}: the same, but somebody presses Stop, or the workflow's time is over
+POST /resume {"execution", "is_lost"}: what waits in a Wait node goes on
 POST /retry {"execution"}: as a person presses Retry
 POST /pace {"source", "per_minute", "is_on", "is_losing"}: all sources if none is named; each is optional
-POST /api {"is_broken"}: whether the public API answers 503
+POST /api {"is_broken", "is_starting", "is_key_of_member"}: whether the public API answers 503, answers 404
+with a page, or shows nothing because its key is that of a member; each is optional
 A wrong request is answered with 400 and a sentence; a new address is a case in `_look` or `_change`.
 """
 
@@ -19,6 +22,11 @@ from steadfast.demo.n8n.engine import Engine
 from steadfast.demo.web import JsonHandler
 
 MOST_EVENTS = 10_000
+API = {
+    "is_broken": "is_api_broken",
+    "is_starting": "is_api_starting",
+    "is_key_of_member": "is_key_of_member",
+}
 
 
 class ControlHandler(JsonHandler):
@@ -48,12 +56,17 @@ class ControlHandler(JsonHandler):
 
     def _change(self, path: str, body: dict[str, Any]) -> Any:
         match path:
-            case "/send" | "/lose":
+            case "/send" | "/lose" | "/stop":
                 _check_keys(body, "source", "count")
                 count = int(body["count"])
                 if not 0 < count <= MOST_EVENTS:
                     raise ValueError(f"count is {count}; 1 to {MOST_EVENTS} events fit into an execution")
-                return self._describe(self.engine.send(body["source"], count, is_lost=path == "/lose"))
+                ends = {"is_lost": path == "/lose", "is_stopped": path == "/stop"}
+                return self._describe(self.engine.send(body["source"], count, **ends))
+            case "/resume":
+                _check_keys(body, "execution", "is_lost")
+                is_lost = bool(body.get("is_lost", False))
+                return self._describe(self.engine.resume(int(body["execution"]), is_lost=is_lost))
             case "/retry":
                 _check_keys(body, "execution")
                 return self._describe(self.engine.retry(int(body["execution"])))
@@ -61,9 +74,10 @@ class ControlHandler(JsonHandler):
                 _check_keys(body, "source", "per_minute", "is_on", "is_losing")
                 return self._pace(body)
             case "/api":
-                _check_keys(body, "is_broken")
-                self.engine.is_api_broken = bool(body["is_broken"])
-                return {"is_broken": self.engine.is_api_broken}
+                _check_keys(body, *API)
+                for key in body:
+                    setattr(self.engine, API[key], bool(body[key]))
+                return {key: getattr(self.engine, name) for key, name in API.items()}
         raise ValueError(f"no such control address: {path}")
 
     def _describe(self, execution_id: int) -> dict[str, Any]:

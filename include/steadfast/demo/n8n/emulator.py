@@ -70,16 +70,7 @@ def start_emulator(options: EmulatorOptions) -> Emulator:
     engine = build_engine(options.targets, executions, options.clock, is_on=options.is_on)
     engine.start()
     key = keep_secret(options.state, KEY_FILE) if options.state else secrets.token_urlsafe(24)
-    served = {
-        "executions": executions,
-        "api_key": key,
-        # As static methods, or the handler would hand itself on as their first argument.
-        "describe_workflow": staticmethod(engine.describe),
-        "retry": staticmethod(engine.retry),
-        "is_broken": staticmethod(lambda: engine.is_api_broken),
-        "is_unreadable": staticmethod(lambda execution_id: execution_id in engine.unreadable),
-    }
-    api = start_http(ApiHandler, options.api_port, **served)
+    api = start_http(ApiHandler, options.api_port, engine=engine, api_key=key)
     control = start_http(ControlHandler, options.control_port, engine=engine)
     return Emulator(engine, api, control, key)
 

@@ -1,6 +1,6 @@
 """The database of executions: a SQLite file that survives a restart, pruned to the newest 10,000 as n8n does.
 
-What was running when the emulator was killed is `crashed` when it starts again.
+What waits is held in memory, as n8n does: no list shows it, until the emulator is started again.
 """
 
 import json
@@ -39,7 +39,6 @@ CREATE TABLE IF NOT EXISTS answer (
     PRIMARY KEY (target, status)
 );
 CREATE INDEX IF NOT EXISTS event_of_target ON event (target, kind);
-UPDATE execution SET status = 'crashed', stopped_at = started_at WHERE status = 'running';
 """
 _FIND = "SELECT * FROM execution WHERE id = ?"
 _LIST = """
@@ -54,9 +53,10 @@ _START = """
 INSERT INTO execution (workflow_id, status, mode, retry_of, started_at, data)
 VALUES (?, 'running', ?, ?, ?, ?)
 """
+_RESUME = "UPDATE execution SET status = 'running', data = ? WHERE id = ?"
 _FINISH = "UPDATE execution SET status = ?, stopped_at = ?, data = ? WHERE id = ?"
 _MARK_RETRIED = "UPDATE execution SET retry_success_id = ? WHERE id = ?"
-_PRUNE = "DELETE FROM execution WHERE id <= ? AND status <> 'running'"
+_PRUNE = "DELETE FROM execution WHERE id <= ? AND status NOT IN ('running', 'waiting')"
 _ADD_EVENT = "INSERT OR IGNORE INTO event (event_id, target, kind, key) VALUES (?, ?, ?, ?)"
 _ACKNOWLEDGE = "UPDATE event SET is_acknowledged = 1 WHERE event_id = ?"
 _COUNT_ANSWERS = """
@@ -79,6 +79,8 @@ class Executions:
 
     connection: sqlite3.Connection
     lock: threading.Lock = field(default_factory=threading.Lock)
+    held: set[int] = field(default_factory=set)
+    """Those that wait in memory."""
 
     def start(
         self, workflow_id: str, data: Mapping[str, Any], at: datetime, retry_of: str | None = None
@@ -90,6 +92,19 @@ class Executions:
             started = int(self.connection.execute(_START, values).lastrowid or 0)
             self.connection.execute(_PRUNE, (started - KEPT,))
         return started
+
+    def wait(self, workflow_id: str, data: Mapping[str, Any], at: datetime) -> int:
+        """A new execution that waits."""
+        waiting = self.start(workflow_id, data, at)
+        self.held.add(waiting)
+        self.finish(waiting, "waiting", data, at)
+        return waiting
+
+    def resume(self, execution_id: int, data: Mapping[str, Any]) -> None:
+        """One that waited goes on."""
+        with self.lock, self.connection:
+            self.connection.execute(_RESUME, (json.dumps(data), execution_id))
+        self.held.discard(execution_id)
 
     def finish(self, execution_id: int, status: str, data: Mapping[str, Any], at: datetime) -> None:
         """The execution has ended."""
@@ -115,7 +130,8 @@ class Executions:
         wanted = f" {' '.join(statuses)} " if statuses else ""
         values = {"statuses": wanted, "workflow_id": workflow_id, "below": below, "count": count}
         with self.lock:
-            return self.connection.execute(_LIST, values).fetchall()
+            rows = self.connection.execute(_LIST, values | {"count": count + len(self.held)}).fetchall()
+        return [row for row in rows if row["id"] not in self.held][:count]
 
     def add_events(self, target: str, events: Iterable[tuple[str, str, str]]) -> None:
         """Remember what was made: id, kind and key of each event."""

@@ -44,7 +44,7 @@ def sign(secret: str, event_id: str, epoch: int, body: str) -> str:
 def headers_of(target: Target, item: dict[str, str]) -> dict[str, str]:
     """The headers that the posting node is set up to send."""
     if target.auth == "token":
-        return {"Authorization": f"Bearer {target.secret}", "Idempotency-Key": item["id"]}
+        return {"Authorization": f"Bearer {target.secret}", "webhook-id": item["id"]}
     return {
         "webhook-id": item["id"],
         "webhook-timestamp": item["timestamp"],

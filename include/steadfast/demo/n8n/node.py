@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from steadfast.demo.n8n.items import headers_of
 from steadfast.demo.n8n.post import Answer, post
@@ -26,9 +27,9 @@ class NodeRun:
     try_count: int = 0
 
     @property
-    def first_failure(self) -> Answer | None:
-        """What n8n reports as the node's error."""
-        return next((answer for answer in self.answers if not answer.is_good), None)
+    def first_failure(self) -> int | None:
+        """The place of the item whose answer n8n reports as the node's error."""
+        return next((place for place, answer in enumerate(self.answers) if not answer.is_good), None)
 
 
 async def run_node(target: Target, items: Sequence[dict[str, Any]]) -> NodeRun:
@@ -45,6 +46,12 @@ async def run_node(target: Target, items: Sequence[dict[str, Any]]) -> NodeRun:
         if run.first_failure is None:
             break
     return run
+
+
+def was_never_sent(target: Target, items: Sequence[dict[str, Any]]) -> NodeRun:
+    """A run whose requests never left the machine."""
+    refused = Answer(0, f"connect ECONNREFUSED {urlsplit(target.url).netloc}", "ECONNREFUSED")
+    return NodeRun([refused] * len(items), try_count=target.try_count)
 
 
 def read_reply(answer: Answer) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class Target:
     """Retry On Fail; 1 is off."""
     wait_ms: int = 1000
     timeout_s: float = 300.0
+    saves_progress: bool = True
+    """Save execution progress, as the documents ask for; n8n itself has it off."""
+    waits: bool = False
+    """Whether a Wait node stands before the events are made; it waits until it is told to go on."""
     seed: int = 0
     time_zone: str = "America/New_York"
     currency: str = "USD"

@@ -15,14 +15,22 @@ from typing import Any
 from steadfast.demo.n8n.events import Business, make_event
 from steadfast.demo.n8n.executions import Executions
 from steadfast.demo.n8n.items import PREPARE, prepare_items
-from steadfast.demo.n8n.node import NodeRun, run_node
-from steadfast.demo.n8n.shape import begin_data, end_data, was_never_sent
+from steadfast.demo.n8n.node import NodeRun, run_node, was_never_sent
+from steadfast.demo.n8n.shape import LOST_ITEM, begin_data, end_data, read_trigger, stop_data, wait_data
 from steadfast.demo.n8n.targets import Target
 
 LARGEST_TICK = 5
 """Events that a workflow posts in one execution when it runs by itself."""
 
 Items = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the posting node is given, and the number of the first event in it."""
+
+    first: int
+    items: Items
 
 
 @dataclass
@@ -60,35 +68,70 @@ class Workflow:
             await asyncio.sleep(0.1)
             waited = waited + 0.1 if self.is_on else 0.0
 
-    async def send(self, count: int, *, is_lost: bool = False) -> int:
+    async def send(self, count: int, *, is_lost: bool = False, is_stopped: bool = False) -> int:
         """Make and post that many new events in one execution; return its id."""
         now = self.clock()
         first = self.executions.summarise(self.target.name, self.target.workflow_id)["made"]
-        events = [make_event(self.business, number, now) for number in range(first, first + count)]
-        self.executions.add_events(self.target.name, [(one.event_id, one.kind, one.key) for one in events])
-        items = prepare_items(self.target, events, int(now.timestamp()))
-        return await self._execute(items, is_lost=is_lost or self.is_losing)
+        if self.target.waits:
+            self._make(first, count, now)
+            return self.executions.wait(
+                self.target.workflow_id, wait_data(self.target, first, count, now), now
+            )
+        given = Given(first, self._make(first, count, now))
+        execution_id = self._start(given)
+        return await self._execute(execution_id, given, is_lost=is_lost, is_stopped=is_stopped)
+
+    async def resume(self, execution_id: int, *, is_lost: bool = False) -> int:
+        """Let an execution go on that waits."""
+        first, count, at = read_trigger(self._read(execution_id))
+        given = Given(first, self._make(first, count, at))
+        self.executions.resume(execution_id, begin_data(self.target, first, given.items, at))
+        return await self._execute(execution_id, given, is_lost=is_lost)
 
     async def retry(self, execution_id: int) -> int:
-        """Run a failed execution's node again with the items, times and signatures it had."""
-        row = self.executions.find(execution_id)
-        run_data = json.loads(row["data"])["resultData"]["runData"] if row else {}
-        items = run_data[PREPARE][0]["data"]["main"][0]
-        retried = await self._execute(items, retry_of=str(execution_id), is_lost=self.is_losing)
+        """Run a failed execution's node again with the items, times and signatures it had.
+
+        One whose data a crash took begins anew: the same events, with a new time and signature.
+        """
+        data = self._read(execution_id)
+        first, count, at = read_trigger(data)
+        items = data["resultData"]["runData"][PREPARE][0]["data"]["main"][0]
+        if LOST_ITEM in items:
+            items = self._make(first, count, at)
+        given = Given(first, items)
+        retried = await self._execute(self._start(given, retry_of=str(execution_id)), given)
         ended = self.executions.find(retried)
         if ended and ended["status"] == "success":
             self.executions.mark_retried(execution_id, retried)
         return retried
 
-    async def _execute(self, items: Items, *, is_lost: bool, retry_of: str | None = None) -> int:
-        started, begun = self.clock(), time.monotonic()
-        execution_id = self.executions.start(
-            self.target.workflow_id, begin_data(self.target, items, started), started, retry_of
-        )
-        run: NodeRun = was_never_sent(self.target, items) if is_lost else await run_node(self.target, items)
-        self.executions.count_answers(self.target.name, run.statuses, run.acknowledged)
+    def _make(self, first: int, count: int, at: datetime) -> Items:
+        events = [make_event(self.business, number, at) for number in range(first, first + count)]
+        self.executions.add_events(self.target.name, [(one.event_id, one.kind, one.key) for one in events])
+        return prepare_items(self.target, events, int(self.clock().timestamp()))
+
+    def _read(self, execution_id: int) -> dict[str, Any]:
+        row = self.executions.find(execution_id)
+        return dict(json.loads(row["data"])) if row else {}
+
+    def _start(self, given: Given, retry_of: str | None = None) -> int:
+        now = self.clock()
+        data = begin_data(self.target, given.first, given.items, now)
+        return self.executions.start(self.target.workflow_id, data, now, retry_of)
+
+    async def _execute(
+        self, execution_id: int, given: Given, *, is_lost: bool = False, is_stopped: bool = False
+    ) -> int:
+        target, items, started, begun = self.target, given.items, self.clock(), time.monotonic()
+        if is_stopped:
+            kept = stop_data(target, given.first, items, started)
+            self.executions.finish(execution_id, "canceled", kept, started)
+            return execution_id
+        is_lost = is_lost or self.is_losing
+        run: NodeRun = was_never_sent(target, items) if is_lost else await run_node(target, items)
+        self.executions.count_answers(target.name, run.statuses, run.acknowledged)
         spent_ms = int((time.monotonic() - begun) * 1000)
-        ended = end_data(self.target, items, run, started, spent_ms)
+        ended = end_data(target, given.first, items, run, started, spent_ms)
         status = "success" if run.first_failure is None else "error"
         self.executions.finish(execution_id, status, ended, self.clock())
         return execution_id

@@ -66,11 +66,24 @@ def explain(status: int, body: bytes, server: N8nServer) -> SteadfastError:
         return TooManyRequests(f"n8n at {server.url} failed ({status}): {said}")
     if status == httpx.codes.REQUEST_TIMEOUT or status >= 500:
         return SourceUnavailable(f"n8n at {server.url} failed ({status}): {said}")
+    if status == httpx.codes.NOT_FOUND and not is_said_by_api(body):
+        return SourceUnavailable(
+            f"n8n at {server.url} answered 404 without a word of its API; it is starting, or its public API "
+            f"is switched off."
+        )
     if status == httpx.codes.NOT_FOUND:
         return InvalidRequest(
             f"n8n at {server.url} has no public API at api/v1 (404); is it switched off there?"
         )
     return InvalidRequest(f"n8n at {server.url} refused the request ({status}): {said}")
+
+
+def is_said_by_api(body: bytes) -> bool:
+    """Whether n8n's API refused; one that is starting answers 404 too, with a page, and nothing is gone."""
+    try:
+        return "message" in json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _quote(body: bytes, server: N8nServer) -> str:

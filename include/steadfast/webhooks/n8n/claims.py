@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from steadfast.webhooks.envelope import IncomingEvent, read_event
@@ -35,7 +36,7 @@ class Found:
     problems: tuple[str, ...] = ()
 
 
-def find_events(shown: Mapping[str, Any], ours: Sequence[N8nSource]) -> Found:
+def find_events(shown: Mapping[str, Any], ours: Sequence[N8nSource], now: datetime) -> Found:
     """What an execution failed to deliver to the sources that it may belong to."""
     found = [(one, find_unsent(shown, one.node, f"/v1/in/{one.name}")) for one in ours]
     claims = Counter(unsent.items for _, unsent in found if unsent.items)
@@ -49,19 +50,19 @@ def find_events(shown: Mapping[str, Any], ours: Sequence[N8nSource]) -> Found:
         problems += [f"{one.name}: {problem}" for problem in unsent.problems]
         for item in unsent.items:
             try:
-                events.append(_read_item(one.source, item))
+                events.append(_read_item(one.source, item, now))
             except Refused as refused:
                 problems.append(f"{one.name}: {refused.detail}")
     return Found(tuple(events), tuple(problems))
 
 
-def _read_item(source: Source, item: UnsentItem) -> IncomingEvent:
+def _read_item(source: Source, item: UnsentItem, now: datetime) -> IncomingEvent:
     """What the receiver would not have taken is Refused here too."""
     if len(item.body) > source.max_bytes:
         raise Refused("too_large")
     event = read_event(source, item.event_id, item.body)
     if source.is_strict and event.is_text_ok:
-        violations = find_violations(event.event_type, event.schema_version, event.body)
+        violations = find_violations(event.event_type, event.schema_version, event.body, now)
         if violations:
             raise Refused("schema_violation", " ".join(violations))
     return event

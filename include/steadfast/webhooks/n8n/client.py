@@ -20,6 +20,7 @@ from steadfast.webhooks.n8n.answers import (
     Unreadable,
     check_same,
     explain,
+    is_said_by_api,
     parse_answer,
     read_page,
 )
@@ -57,8 +58,15 @@ class N8nClient:
         rows, _ = self._list({"limit": 1})
         return rows[0].execution_id if rows else None
 
+    def shows_workflows(self) -> bool:
+        """Whether the key sees any workflow: that of a member sees only their own, and nothing says so."""
+        status, body = self._ask("workflows", {"limit": 1}, LARGEST_ANSWER)
+        return status == httpx.codes.OK and bool(parse_answer(body, self.server).get("data"))
+
     def list_executions(self, status: str, *, down_to: int = 0) -> Iterator[Execution]:
         """The executions with a status and an id above `down_to`, newest first; `error` brings `crashed`.
+
+        n8n leaves out those that it holds in its memory: what waits comes with none, until it is restarted.
 
         An n8n that takes a status but does not filter by it is looked at no further than it makes sense.
         """
@@ -96,7 +104,7 @@ class N8nClient:
 
     def _show(self, execution: Execution, query: Mapping[str, Any]) -> dict[str, Any] | None:
         status, body = self._ask(f"executions/{execution.execution_id}", query, LARGEST_ANSWER)
-        if status == httpx.codes.NOT_FOUND:
+        if status == httpx.codes.NOT_FOUND and is_said_by_api(body):
             return None
         if status != httpx.codes.OK:
             raise explain(status, body, self.server)

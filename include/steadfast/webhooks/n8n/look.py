@@ -20,6 +20,9 @@ from steadfast.webhooks.n8n.cursor import Cursor, advance
 from steadfast.webhooks.n8n.unread import Unread, count_failure
 
 OPEN_STATUSES = ("new", "running", "waiting")
+FAILED, CANCELED = "error", "canceled"
+LOST_STATUSES = (FAILED, CANCELED)
+"""A person's Stop, and the end of the workflow's time, cut a node off between two tries."""
 BATCH = 500
 
 Store = Callable[[Sequence[IncomingEvent]], Sequence[Stored]]
@@ -78,11 +81,15 @@ class Look:
     done: set[int] = field(default_factory=set)
     given_up: dict[int, str] = field(default_factory=dict)
     is_listed: bool = False
+    is_blind: bool = False
+    """Whether n8n shows neither an execution nor a workflow."""
     error: str | None = None
     failure: str | None = None
     _events: list[IncomingEvent] = field(default_factory=list)
     _read: list[int] = field(default_factory=list)
     """The executions that the waiting events are from."""
+    _problems: list[str] = field(default_factory=list)
+    """What in these cannot be read: told of once they are done, else each look would tell of it."""
     _recovered: Counter[str] = field(default_factory=Counter)
     _outcomes: Counter[str] = field(default_factory=Counter)
     _unreadable: Counter[str] = field(default_factory=Counter)
@@ -128,21 +135,32 @@ class Look:
 
     def _list(self, client: N8nClient) -> None:
         # What runs is listed before what failed: in between it can only go from the one to the other.
+        # Six requests, and one more for every 250 that failed or were stopped: 10,000 take 46 at most.
         self.open_ids = self._list_open(client)
         newest = client.newest_id()
+        self.is_blind = newest is None and not client.shows_workflows()
         if newest is not None and newest < self.cursor.highest:
             # The numbers began anew, as they do when n8n gets another database.
             self.cursor, self.unread = Cursor(), {}
-        failed = client.list_executions("error", down_to=self.cursor.scanned_to)
-        self.failed = sorted(
-            {one.execution_id: one for one in failed}.values(), key=lambda one: one.execution_id
-        )
+        failed = {
+            one.execution_id: one for status in LOST_STATUSES for one in self._list_lost(client, status)
+        }
+        self.failed = sorted(failed.values(), key=lambda one: one.execution_id)
         self.is_listed = True
+
+    def _list_lost(self, client: N8nClient, status: str) -> list[Execution]:
+        try:
+            return list(client.list_executions(status, down_to=self.cursor.scanned_to))
+        except InvalidRequest:
+            if status == FAILED:
+                raise
+            # An older n8n does not know the others.
+            return []
 
     def _list_open(self, client: N8nClient) -> set[int]:
         found: set[int] = set()
         for status in OPEN_STATUSES:
-            # An n8n that does not know the status refuses it; the cursor waits an hour for its sake.
+            # An n8n that does not know the status refuses it.
             with suppress(InvalidRequest):
                 found |= {one.execution_id for one in client.list_executions(status)}
         return found
@@ -186,7 +204,7 @@ class Look:
         shown = client.read_execution(execution)
         if shown is None:
             raise SourceUnavailable("n8n lists it and says that it is not there.")
-        return find_events(shown, ours)
+        return find_events(shown, ours, self.now)
 
     def _note_failure(self, execution: Execution, error: SteadfastError) -> None:
         number = execution.execution_id
@@ -197,15 +215,15 @@ class Look:
 
     def _take(self, execution: Execution, found: Found) -> None:
         self._events += found.events
-        self._unreadable.update(found.problems)
+        self._problems += found.problems
         if found.events or found.problems:
             self._last = max(self._last or 0, execution.execution_id)
         self._read.append(execution.execution_id)
 
     def _flush(self) -> None:
         """Store what was read; only then is it done."""
-        events, read = self._events, self._read
-        self._events, self._read = [], []
+        events, read, problems = self._events, self._read, self._problems
+        self._events, self._read, self._problems = [], [], []
         try:
             stored = self.store(events) if events else ()
         except Exception as error:
@@ -214,4 +232,5 @@ class Look:
             self._outcomes[answer.outcome] += 1
             if answer.outcome == ACCEPTED:
                 self._recovered[f"{event.source.entity}/{event.source.slug}"] += 1
+        self._unreadable.update(problems)
         self.done.update(read)

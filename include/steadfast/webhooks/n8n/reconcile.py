@@ -20,6 +20,7 @@ from steadfast.errors import SteadfastError
 from steadfast.warehouse.connect import translate_errors
 from steadfast.warehouse.queries import load_queries
 from steadfast.webhooks.n8n.answers import N8nServer
+from steadfast.webhooks.n8n.blind import tell_blind
 from steadfast.webhooks.n8n.claims import N8nSource
 from steadfast.webhooks.n8n.client import open_n8n
 from steadfast.webhooks.n8n.cursor import read_cursor, write_cursor
@@ -123,6 +124,8 @@ def _keep(connection: Connection[Any], look: Look) -> None:
         )
         write_unread(connection, look.connection_id, look.next_unread(), look.now)
         record_findings(connection, reconciled, look.now)
+        if look.is_blind:
+            tell_blind(connection, look.connection_id, look.sources, look.now)
 
 
 def _name(error: Exception) -> str:

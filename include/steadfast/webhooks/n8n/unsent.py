@@ -1,4 +1,4 @@
-"""What an n8n execution failed to deliver: the items that its posting node was given when it failed.
+"""What an n8n execution did not deliver: what its posting node was given when it failed or was stopped.
 
 Pure. An item's JSON has `id` and `body`, the text that is posted, as docs/data-contract.md tells n8n to
 prepare them. n8n does not say which of a node's items arrived, so all of them come: those that did are
@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 
@@ -33,6 +34,8 @@ RECOVERED_MARK = "isArtificialRecoveredEventItem"
 
 MOST_ITEMS = 100_000
 """n8n itself runs out of memory long before; storing so many takes a minute."""
+CANCELED = "canceled"
+"""Somebody pressed Stop, or the workflow's time was over; n8n shows both alike."""
 LOST_ITEM = {"json": {RECOVERED_MARK: True}}
 _ADDRESS = re.compile(r"/v1/in/[a-z0-9-]+/[a-z0-9-]+")
 
@@ -48,6 +51,8 @@ def find_unsent(execution: Mapping[str, Any], node: str, address: str) -> Unsent
     if reason := _find_loss(execution, data):
         return Unsent(problems=(reason,))
     inputs = _find_inputs(data, node)
+    if execution.get("status") == CANCELED:
+        inputs += _find_cut_off_inputs(execution, data, node)
     if sum(map(len, inputs)) > MOST_ITEMS:
         return Unsent(problems=(f"an execution holds more than {MOST_ITEMS:,} events",))
     read = [_read_item(item) for items in inputs for item in items]
@@ -77,6 +82,9 @@ def _find_loss(execution: Mapping[str, Any], data: Mapping[str, Any]) -> str | N
         return "n8n finds it too large to show"
     if _object(data.get("redactionInfo")).get("isRedacted") is True:
         return "n8n hides its data (redaction policy of the workflow)"
+    if execution.get("status") == CANCELED:
+        # Stopped while it was in the queue: nothing had been made.
+        return None
     return None if _object(data.get("resultData")).get("runData") else "n8n kept no data of it"
 
 
@@ -94,8 +102,33 @@ def _find_inputs(data: Mapping[str, Any], node: str) -> list[Sequence[Any]]:
     return given
 
 
+def _find_cut_off_inputs(
+    execution: Mapping[str, Any], data: Mapping[str, Any], node: str
+) -> list[Sequence[Any]]:
+    """What a node was sending when it was cut off: there is no run of it, only those of the nodes before."""
+    result = _object(data.get("resultData"))
+    if result.get("lastNodeExecuted") != node:
+        return []
+    runs = _object(result.get("runData"))
+    places = (
+        (before, run, output)
+        for before, output in _find_feeders(execution, node)
+        for run in range(len(_list(runs.get(before))))
+    )
+    return [_read_output(runs, *place) for place in islice(places, MOST_ITEMS + 1)]
+
+
+def _find_feeders(execution: Mapping[str, Any], node: str) -> Iterator[tuple[str, int]]:
+    """The nodes and outputs that lead to it."""
+    connections = _object(_object(execution.get("workflowData")).get("connections"))
+    for before, outputs in connections.items():
+        for output, links in enumerate(_list(_object(outputs).get("main"))):
+            if any(_object(link).get("node") == node for link in _list(links)):
+                yield before, output
+
+
 def _has_failed(run: Mapping[str, Any]) -> bool:
-    return bool(run.get("error")) or run.get("executionStatus") in ("error", "crashed")
+    return bool(run.get("error")) or run.get("executionStatus") in ("error", "crashed", CANCELED)
 
 
 def _find_place(source: Mapping[str, Any]) -> tuple[str, int, int]:

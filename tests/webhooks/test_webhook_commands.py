@@ -7,7 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from steadfast.cli import app
+from steadfast.cli.webhook_status import make_example
 from steadfast.cli.webhook_text import make_visible
+from steadfast.webhooks.events import EVENTS
 
 from .replay_events import (
     add_dead,
@@ -203,8 +205,10 @@ def test_the_contracts_are_listed_and_shown_with_an_event_to_paste(connection):
     assert "campaign_spend" in run("contract").stdout
     shown = read("contract", "order")
     assert shown["schema"]["properties"]["type"] == {"const": "order"}
-    event = add_event(connection, body=json.dumps(shown["example"]).encode(), at=AT)
-    assert "keeps its contract" in run("show", event).stdout
+    assert shown["example"].keys() == {"type", "version", "timestamp", "data"}
+    example = make_example(EVENTS["order", 1], AT)
+    event = add_event(connection, body=json.dumps(example).encode(), at=AT)
+    assert "✓ keeps its contract" in run("show", event).stdout
     assert '"order_id"' in run("contract", "order").stdout
     for arguments, words in ((("ordr",), "did you mean order"), (("order", "--version", 9), "valid are 1")):
         refused = run("contract", *arguments)

@@ -95,7 +95,7 @@ def make_example(event_type: EventType, now: datetime) -> dict[str, Any]:
         "type": event_type.name,
         "version": event_type.version,
         "timestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "data": event_type.example,
+        "data": event_type.example_on(now.date()),
     }
 
 

@@ -5,7 +5,7 @@ judged where it lies; the schema is for people, for strict sources, and for the 
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -65,6 +65,8 @@ SQL_TYPES = {
 }
 OUTSIDE_DATA = (Kind.EVENT_ID, Kind.DATA)
 DATED = (Kind.MOMENT, Kind.DAY)
+DAY_OF_EXAMPLES = date(2026, 11, 24)
+"""The day on which the examples of `events.py` are told."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,15 @@ class EventType:
             for each in self.fields
         ]
         return EventTable(f"fact_{self.name}", self.key, tuple(columns))
+
+    def example_on(self, day: date) -> dict[str, Any]:
+        """The example as it is told on that day; as written it could lie in the future."""
+        dated = {each.name for each in self.fields if each.kind in DATED}
+        moved = day - DAY_OF_EXAMPLES
+        return {
+            name: f"{date.fromisoformat(value[:10]) + moved}{value[10:]}" if name in dated else value
+            for name, value in self.example.items()
+        }
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of the whole event."""

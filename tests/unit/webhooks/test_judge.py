@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from steadfast.cli.webhook_status import make_example
 from steadfast.webhooks.contract import OUTSIDE_DATA, Kind
 from steadfast.webhooks.events import EVENTS
 from steadfast.webhooks.judge import find_violations
@@ -88,6 +89,14 @@ def test_how_far_ahead_a_moment_lies_is_asked_only_if_it_is_known_when_the_event
         "timestamp: must be a moment at most one day after the event was received.",
         f"data.placed_at: must be {MOMENT}, {HAPPENED}.",
     ]
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: f"{event.name}_{event.version}")
+@pytest.mark.parametrize("now", [datetime(2024, 2, 29, 0, 0, tzinfo=UTC), datetime(2037, 1, 1, tzinfo=UTC)])
+def test_the_example_to_paste_keeps_its_contract_whenever_it_is_shown(event, now):
+    assert (
+        find_violations(event.name, event.version, json.dumps(make_example(event, now)).encode(), now) == []
+    )
 
 
 def test_what_is_planned_may_lie_years_ahead():

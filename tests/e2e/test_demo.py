@@ -188,7 +188,7 @@ def test_the_printed_line_mends_the_dead_letters(demo):
 def test_a_source_that_is_added_in_another_terminal_may_send_at_once(demo):
     added = demo.run("source", "add", "agriculture", "till", "--name", "Till", "--auth", "token")
     assert added.returncode == 0, added.stderr
-    (url,) = re.findall(r"URL +(http://localhost:\d+/v1/in/agriculture/till)", added.stderr)
+    (url,) = re.findall(r'"url": "(http://localhost:\d+/v1/in/agriculture/till)"', added.stderr)
     body = {"type": "custom", "timestamp": datetime.now(UTC).isoformat(), "data": {"name": "opened"}}
     headers = {"Authorization": f"Bearer {added.stdout.strip()}", "webhook-id": "till-1"}
     headers["Content-Type"] = "application/json"

@@ -121,8 +121,15 @@ def test_a_receiver_that_cannot_log_in_is_found(doctor, database):
 
 
 @pytest.fixture
-def receive_by(monkeypatch):
+def receive_by(monkeypatch, database):
     """A function that sets by which URL the receiver reaches the warehouse."""
+    with psycopg.connect(database.server.superuser_dsn(), autocommit=True) as superuser:
+        # Roles are the whole server's, and a test of another file may have given this one another password.
+        superuser.execute(
+            psycopg.sql.SQL("ALTER ROLE steadfast_receiver PASSWORD {}").format(
+                psycopg.sql.Literal(database.passwords.receiver)
+            )
+        )
     return lambda url: monkeypatch.setenv("STEADFAST_RECEIVER_URL", url)
 
 

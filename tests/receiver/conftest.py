@@ -21,6 +21,8 @@ STAND_ALONE_ONLY = {
     "test_the_log_holds_nothing_that_a_sender_chose": "Airflow's server logs the path and the x-request-id",
     "test_no_line_of_the_log_was_written_by_a_sender": "Airflow may write its log in colours",
     "test_who_knows_an_address_only_takes_the_room_of_its_source": "each of Airflow's workers has its own",
+    "test_who_does_not_read_his_answers_is_sent_away": "the connections are those of Airflow's server",
+    "test_an_address_that_is_none_gets_an_answer_also_before_its_body": "Airflow's server answers that",
     "test_a_large_body_costs_as_much_as_several_events": "each of Airflow's workers counts for itself",
     "test_far_too_many_are_counted_before_they_are_built": "the memory is that of Airflow's workers",
 }

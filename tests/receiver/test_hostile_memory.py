@@ -1,6 +1,9 @@
 """Large bodies: who may make the receiver keep them, and how long the others wait."""
 
-from contextlib import ExitStack
+import re
+import socket
+import time
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -27,6 +30,14 @@ def forged(sender=ORDERS):
     return sender.prove(b"something else", new_id())
 
 
+def held_by(receiver):
+    """The bytes of large bodies that the receiver keeps, as of a second ago."""
+    (line,) = re.findall(
+        rb"^steadfast_webhook_body_bytes (\S+)$", receiver.get("/metrics").body, re.MULTILINE
+    )
+    return int(float(line))
+
+
 def padded(size):
     return order() + b" " * (size - len(order()))
 
@@ -42,9 +53,11 @@ def test_strangers_with_large_bodies_take_no_room_from_anybody(receiver):
 
 def test_who_knows_an_address_only_takes_the_room_of_its_source(receiver):
     # What other tests sent in part is forgotten by then.
-    wait_until(lambda: b"steadfast_webhook_body_bytes 0.0\n" in receiver.get("/metrics").body)
+    wait_until(lambda: held_by(receiver) == 0)
     with ExitStack() as stack:
         wires = [begin_large(receiver, stack, forged()) for _ in range(2)]
+        # Sent is not yet read.
+        wait_until(lambda: held_by(receiver) == 2 * (LARGE - 1))
         third = begin_large(receiver, stack, forged())
         assert third.read_answer().status == 503
         other = SENDERS["globex/orders"]
@@ -92,3 +105,29 @@ def test_a_large_body_costs_as_much_as_several_events(receiver):
     wait_until(lambda: receiver.post(sender).status == 202)
     statuses = [receiver.post(sender, padded(262_144)).status for _ in range(6)]
     assert statuses == [202] * 5 + [429]
+
+
+def test_who_does_not_read_his_answers_is_sent_away(receiver):
+    """He would keep a connection for ever, and what it holds."""
+    with receiver.open() as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        request = b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n"
+        wire.socket.settimeout(1)
+        began = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() - began < 30:
+                with suppress(TimeoutError):
+                    wire.socket.sendall(request * 100)
+        assert time.monotonic() - began < 25
+
+
+def test_a_type_without_an_end_is_not_remembered(receiver):
+    event_id, body = new_id(), b'{"type":"%s","data":{}}' % (b"x" * 50_000)
+    assert receiver.post(ORDERS, body, event_id=event_id).status == 202
+    assert receiver.stored(event_id)[0]["event_type"] is None
+
+
+def test_an_address_that_is_none_gets_an_answer_also_before_its_body(receiver):
+    with receiver.open() as wire:
+        wire.send(b"POST http://h:99999/ HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n")
+        assert wire.read_answer().status == 400

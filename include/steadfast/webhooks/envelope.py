@@ -7,6 +7,7 @@ PostgreSQL, from the bytes as they came.
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -21,13 +22,14 @@ EVENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 DEEPEST = 64
 LARGEST_VERSION = 32_767
+LONGEST_TYPE, LONGEST_VERSION = 400, 16
+"""In JSON, with every sign of a name escaped; what is longer is none, and must not be remembered."""
 _STORABLE = re.compile(
     rb"(?:[^\\]++|\\[^u]|\\u(?!0000|[dD][89a-fA-F])|\\u[dD][89abAB]..\\u[dD][c-fC-F])*+", re.DOTALL
 )
 """As much of a JSON text as holds no escape that PostgreSQL's text cannot; in one pass."""
 _HALF_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_NEITHER_TEXT_NOR_DEPTH = bytes(set(range(256)) - set(b'"[]{}'))
 _STEPS = {ord("["): 1, ord("]"): -1}
 _BYTES_AT_ONCE = 64 * 1024
 """Between two such pieces of a large body other threads get their turn."""
@@ -102,7 +104,12 @@ def read_envelope(body: bytes) -> Envelope:
     if body.count(b"[") + body.count(b"{") > DEEPEST:
         _refuse_depth(body)
     is_text_ok = b"\\u" not in body or _STORABLE.match(body).end() == len(body)  # type: ignore[union-attr]
-    return Envelope(_read_type(bytes(outside.type)), _read_version(bytes(outside.version)), is_text_ok)
+    name, version = bytes(outside.type), bytes(outside.version)
+    return Envelope(
+        _read_type(name) if len(name) <= LONGEST_TYPE else None,
+        _read_version(version) if len(version) <= LONGEST_VERSION else 0,
+        is_text_ok,
+    )
 
 
 @lru_cache(maxsize=256)
@@ -151,16 +158,23 @@ def _read_unstorable(body: bytes) -> _Outside:
 
 def _refuse_depth(body: bytes) -> None:
     """Refused if the brackets of a valid body, outside of its texts, are nested deeper than 64."""
-    plain = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(_ONE_KIND, _NEITHER_TEXT_NOR_DEPTH)
-    is_inside, depth = 0, 0
-    for start in range(0, len(plain), _BYTES_AT_ONCE):
-        parts = plain[start : start + _BYTES_AT_ONCE].split(b'"')
-        outside = b"".join(parts[is_inside::2])
-        is_inside = (is_inside + len(parts) - 1) % 2
-        depths = list(accumulate(map(_STEPS.__getitem__, outside), initial=depth))
+    depth = 0
+    for brackets in list_brackets(body):
+        depths = list(accumulate(map(_STEPS.__getitem__, brackets), initial=depth))
         if max(depths) > DEEPEST:
             raise Refused("too_deep")
         depth = depths[-1]
+
+
+def list_brackets(body: bytes, beside: bytes = b"") -> Iterator[bytes]:
+    """The brackets outside of texts, square all, piece by piece; with the signs `beside` them."""
+    others = bytes(set(range(256)) - set(b'"[]{}' + beside))
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(_ONE_KIND, others)
+    is_inside = 0
+    for start in range(0, len(plain), _BYTES_AT_ONCE):
+        parts = plain[start : start + _BYTES_AT_ONCE].split(b'"')
+        yield b"".join(parts[is_inside::2])
+        is_inside = (is_inside + len(parts) - 1) % 2
 
 
 def _refuse_duplicate_keys(body: bytes) -> None:

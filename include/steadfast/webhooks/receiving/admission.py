@@ -62,6 +62,9 @@ def finish_admission(admission: Admission, headers: Headers, content: bytes, see
     seen.size, seen.is_body_read = len(content), True
     reader = admission.reader
     if reader is None:
+        # As much work as for a source that there is.
+        proof = [headers.get(name, b"") for name in _SIGNED]
+        find_signing_key([NO_KEY], proof[0], proof[1], content, proof[2])
         raise Refused("unauthorized")
     seen.held_by, seen.held_size = reader.source.source_id, size_held(content)
     key = admission.token or _find_signature(reader, headers, content, seen.now)
@@ -100,8 +103,10 @@ def read_event_id(source: Source, headers: Headers) -> str:
     return given.decode("latin-1")
 
 
-def charge(known: KnownSource, count: int, size: int, seconds: float) -> None:
+def charge(known: KnownSource, count: int, size: int, seconds: float) -> int:
     """Take a token an event, or more for a large body: Refused with `rate_limited` if there are too few."""
-    wait = known.bucket.take(max(count, size // BYTES_PER_TOKEN), seconds)
+    tokens = max(count, size // BYTES_PER_TOKEN)
+    wait = known.bucket.take(tokens, seconds)
     if wait:
         raise Refused("rate_limited", retry_after=wait)
+    return tokens

@@ -21,7 +21,7 @@ from steadfast.webhooks.receiving.answers import (
     list_headers,
 )
 from steadfast.webhooks.receiving.flush import Waiting
-from steadfast.webhooks.receiving.guarded_protocol import GuardedProtocol
+from steadfast.webhooks.receiving.guarded_protocol import MOST_PIPELINED, GuardedProtocol
 from steadfast.webhooks.receiving.receiver import LARGE_BODY, Receiver
 from steadfast.webhooks.receiving.request import Headers, read_headers
 from steadfast.webhooks.receiving.single import accept_single, admit_single, answer_single, read_judged
@@ -39,13 +39,19 @@ class DirectProtocol(GuardedProtocol):
         self.parts: list[bytes] | None = None
         """The body so far of a request that may take the short way."""
         self.part_bytes = 0
+        self.answer_count = 0
+        """Short answers to what came in one piece."""
         self.is_usual = True
 
     def data_received(self, data: bytes) -> None:
         """What is not whole after this goes the usual way, which knows how to wait."""
+        self.answer_count = 0
         super().data_received(data)
         if self.parts is not None:
-            self._go_the_usual_way()
+            try:
+                self._go_the_usual_way()
+            except Exception:  # noqa: BLE001 - an address that is none; the parser's own are caught by uvicorn
+                self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -63,7 +69,8 @@ class DirectProtocol(GuardedProtocol):
 
     def on_headers_complete(self) -> None:
         """Leave open which way the request goes until its body is here, if it may take the short one."""
-        is_free = self.cycle is None or self.cycle.response_complete
+        # The usual way knows how many requests may be sent in one go.
+        is_free = self.answer_count < MOST_PIPELINED and (self.cycle is None or self.cycle.response_complete)
         if (
             is_free
             and not self.is_usual
@@ -96,6 +103,7 @@ class DirectProtocol(GuardedProtocol):
                 keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
                 answer = DirectAnswer(self, self.app, keep_alive)
                 self.cycle = answer  # type: ignore[assignment]
+                self.answer_count += 1
                 answer.begin(address[1].decode(), address[2].decode(), body)
                 return
             self._go_the_usual_way()
@@ -169,7 +177,8 @@ class DirectAnswer:
 
     def _finish(self, status: int, content: bytes, media_type: bytes, extra: ExtraHeaders = ()) -> None:
         seen, protocol = self.seen, self.protocol
-        self.response_complete = True
+        # The connection keeps this object until the next request, and need not keep the body.
+        self.response_complete, self.event = True, None
         self.receiver.service.traffic.count_request(
             int(seen.now // 60), seen.source_id, seen.key_id, status, seen.events, seen.size
         )

@@ -79,6 +79,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.ends_at: float | None = None
         """When this connection ends, unless headers come by then; None while a request is answered."""
         self.header_bytes = 0
+        self.stuck_until: float | None = None
+        """When this connection ends, unless the sender has begun to read his answers by then."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let the connection in, or send it away if there are too many."""
@@ -122,10 +124,20 @@ class GuardedProtocol(HttpToolsProtocol):
             raise self.refused
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        """The sender does not read what he is answered."""
+        super().pause_writing()
+        self.stuck_until = self.loop.time() + HEADER_SECONDS
+
+    def resume_writing(self) -> None:
+        """He does."""
+        super().resume_writing()
+        self.stuck_until = None
+
     def note_headers(self) -> None:
         """Headers are not awaited any more."""
         self.is_in_headers, self.ends_at = False, None
-        self.header_total = len(self.headers)
+        self.header_total, self.silent_bytes = len(self.headers), 0
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -142,6 +154,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin what was sent meanwhile, or wait for the next request."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            # It ends when the answer was taken; nobody may take for ever.
+            self.ends_at = self.loop.time() + HEADER_SECONDS
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -169,8 +183,9 @@ def _sweep(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
     """End the connections whose time is over, and look again in a second."""
     now = loop.time()
     for connection in list(connections):
-        if connection.ends_at is not None and connection.ends_at < now:
-            connection.transport.abort()
+        for end in (connection.ends_at, connection.stuck_until):
+            if end is not None and end < now:
+                connection.transport.abort()
     loop.call_later(SWEEP_SECONDS, _sweep, loop, connections)
 
 

@@ -76,7 +76,11 @@ class Receiver:
         seen, headers = Seen(self.service.clock().timestamp()), Headers()
         try:
             headers = read_headers(scope)
-            status, content, media_type = await self._route(scope, headers, receive, seen)
+            try:
+                status, content, media_type = await self._route(scope, headers, receive, seen)
+            finally:
+                # Not after the answer: for that one may have to wait.
+                self.service.reading.release(seen.held_by, seen.held_size)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender is told to try again
@@ -86,9 +90,6 @@ class Receiver:
             await send_refusal(send, receive, refused, request_id, is_body_coming=is_body_coming)
         else:
             await send_answer(send, status, content, media_type)
-        finally:
-            if seen.held_size:
-                self.service.reading.release(seen.held_by, seen.held_size)
         self.service.traffic.count_request(
             int(seen.now // 60), seen.source_id, seen.key_id, status, seen.events, seen.size
         )
@@ -140,8 +141,10 @@ class Receiver:
         admission = begin_admission(known, headers, LARGEST_BATCH_BODY, seen.now)
         content = await read_body(receive, self.service.reading, admission.limit, admission.source_id)
         admitted = finish_admission(admission, headers, content, seen)
+        paid = charge(admitted, 1, len(content), asyncio.get_running_loop().time())
         items = await self.service.read_aside(split_batch, content, media_type)
-        charge(admitted, len(items), len(content), asyncio.get_running_loop().time())
+        if len(items) > paid:
+            charge(admitted, len(items) - paid, 0, asyncio.get_running_loop().time())
         seen.events = len(items)
         source = admitted.source
         read = [await self._read_item(source, number, item, seen.now) for number, item in enumerate(items)]

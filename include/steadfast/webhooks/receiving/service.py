@@ -88,7 +88,7 @@ class ReceiverService:
         answers: list[asyncio.Future[Stored]] = [loop.create_future() for _ in events]
         self.queue.put([Waiting(event, answer) for event, answer in zip(events, answers, strict=True)])
         # A sender that hangs up ends the waiting for his answer; the event is committed all the same.
-        return [await answer for answer in answers]
+        return await asyncio.gather(*answers)
 
     async def read_aside(
         self, read: Callable[Given, Found], *given: Given.args, **options: Given.kwargs

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from steadfast.warehouse.connect import connect
 from steadfast.webhooks.applying.plan import open_run, plan_chunks
 from steadfast.webhooks.applying.process import process_chunks
 from steadfast.webhooks.events import EVENTS
+
+from .read_back import look_at
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SENT = "2026-11-24T10:00:00Z"
@@ -158,3 +161,16 @@ def inbox(database):
     yield made
     made.connection.close()
     made.pipeline.close()
+
+
+@pytest.fixture
+def connection(database):
+    """As the pipeline's tasks connect."""
+    with database.connect_pipeline() as connection:
+        yield connection
+
+
+@pytest.fixture
+def reconcile(connection, database):
+    """A function that looks at emulated n8n servers, and stores what they lost."""
+    return partial(look_at, database, connection)

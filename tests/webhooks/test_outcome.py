@@ -38,6 +38,13 @@ def plan(inbox, run_id):
     return plan_chunks(inbox.pipeline, run_id=run_id, now=inbox.now)
 
 
+def apply_orders(inbox, run_id, *received):
+    """Let a run plan and apply an order a moment."""
+    add_orders(inbox, *received)
+    plan(inbox, run_id)
+    inbox.work(run_id=run_id)
+
+
 def told(inbox, run_id):
     """How many events a run says it applied, and the days on which came what it has to publish."""
     return summarise_ingest(inbox.pipeline, run_id).applied_count, publish(inbox, run_id)
@@ -88,14 +95,10 @@ def test_a_chunk_that_one_run_planned_and_another_one_applied_counts_in_the_othe
 
 def test_a_run_that_is_tried_again_still_tells_what_the_killed_try_applied(inbox, open_named):
     killed = open_named("first")
-    add_orders(inbox, NOON - DAY)
-    plan(inbox, killed)
-    inbox.work(run_id=killed)
+    apply_orders(inbox, killed, NOON - DAY)
     inbox.now += HOUR
     retried = open_named("first")
-    add_orders(inbox, NOON)
-    plan(inbox, retried)
-    inbox.work(run_id=retried)
+    apply_orders(inbox, retried, NOON)
     assert told(inbox, retried) == (2, ["23", "24"])
 
 
@@ -120,9 +123,7 @@ def test_a_run_is_good_once_it_is_closed_and_stays_so_when_it_is_opened_again(in
 
 def test_what_a_run_applied_and_never_published_is_published_by_the_next_one(inbox, open_named):
     ended = open_named("first")
-    add_orders(inbox, NOON - DAY)
-    plan(inbox, ended)
-    inbox.work(run_id=ended)
+    apply_orders(inbox, ended, NOON - DAY)
     following = open_named("second")
     assert told(inbox, following) == (0, ["23"])
     assert publish(inbox, open_named("third")) == []
@@ -130,9 +131,7 @@ def test_what_a_run_applied_and_never_published_is_published_by_the_next_one(inb
 
 def test_what_was_published_and_not_noted_is_published_again(inbox, open_named):
     first = open_named("first")
-    add_orders(inbox, NOON)
-    plan(inbox, first)
-    inbox.work(run_id=first)
+    apply_orders(inbox, first, NOON)
     assert publish(inbox, first, is_marked=False) == ["24"]
     assert publish(inbox, open_named("second")) == ["24"]
     assert publish(inbox, open_named("third")) == []
@@ -140,22 +139,16 @@ def test_what_was_published_and_not_noted_is_published_again(inbox, open_named):
 
 def test_what_is_applied_while_a_run_publishes_is_left_to_the_next_one(inbox, open_named):
     first = open_named("first")
-    add_orders(inbox, NOON)
-    plan(inbox, first)
-    inbox.work(run_id=first)
+    apply_orders(inbox, first, NOON)
     news = read_news(inbox.pipeline, first)
-    add_orders(inbox, NOON - DAY)
-    plan(inbox, first)
-    inbox.work(run_id=first)
+    apply_orders(inbox, first, NOON - DAY)
     mark_announced(inbox.pipeline, first, news.chunk_ids)
     assert publish(inbox, open_named("second")) == ["23"]
 
 
 def test_a_run_that_is_cleared_publishes_what_it_applied_again(inbox, open_named):
     first = open_named("first")
-    add_orders(inbox, NOON)
-    plan(inbox, first)
-    inbox.work(run_id=first)
+    apply_orders(inbox, first, NOON)
     assert [publish(inbox, first), publish(inbox, open_named("first"))] == [["24"], ["24"]]
 
 

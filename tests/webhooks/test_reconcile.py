@@ -28,7 +28,6 @@ from .read_back import (
     count_asked,
     insert_source,
     list_signals,
-    look_at,
     lose,
     run_n8n,
 )
@@ -41,12 +40,6 @@ class Receiver:
     url: str = ""
     is_down: bool = False
     refused: set[str] = field(default_factory=set)
-
-
-@pytest.fixture
-def connection(database):
-    with database.connect_pipeline() as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -87,12 +80,6 @@ def receiver(database) -> Iterator[Receiver]:
 def start(receiver):
     """A function that starts an n8n with a workflow for each name; call it in a `with`."""
     return partial(run_n8n, receiver=receiver.url)
-
-
-@pytest.fixture
-def reconcile(connection, database):
-    """A function that looks at one n8n, or at those behind several Connections."""
-    return partial(look_at, database, connection)
 
 
 def send(emulator: Emulator, count: int, name: str = ORDERS) -> int:

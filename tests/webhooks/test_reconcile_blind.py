@@ -1,7 +1,6 @@
 """An n8n whose key sees nothing makes no error; somebody is told of it, once, if it matters."""
 
 from datetime import timedelta
-from functools import partial
 
 import pytest
 
@@ -9,18 +8,7 @@ from steadfast.webhooks.envelope import read_event
 from steadfast.webhooks.inbox import store_events
 from steadfast.webhooks.n8n.reconcile import list_sources
 
-from .read_back import LATER, NOW, ORDERS, insert_source, list_signals, look_at, lose, run_n8n
-
-
-@pytest.fixture
-def connection(database):
-    with database.connect_pipeline() as connection:
-        yield connection
-
-
-@pytest.fixture
-def reconcile(connection, database):
-    return partial(look_at, database, connection)
+from .read_back import LATER, NOW, ORDERS, insert_source, list_signals, lose, run_n8n
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """An execution that cannot be read stops no other, and is told of once when it is given up."""
 
 from datetime import timedelta
-from functools import partial
 
 import pytest
 
@@ -19,23 +18,11 @@ from .read_back import (
     count_asked,
     insert_source,
     list_signals,
-    look_at,
     lose,
     run_n8n,
 )
 
 LOOKS = [LATER + timedelta(minutes=20 * n) for n in range(8)]
-
-
-@pytest.fixture
-def connection(database):
-    with database.connect_pipeline() as connection:
-        yield connection
-
-
-@pytest.fixture
-def reconcile(connection, database):
-    return partial(look_at, database, connection)
 
 
 @pytest.fixture

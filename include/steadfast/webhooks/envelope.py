@@ -30,7 +30,10 @@ _STORABLE = re.compile(
 """As much of a JSON text as holds no escape that PostgreSQL's text cannot; in one pass."""
 _HALF_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_STEPS = {ord("["): 1, ord("]"): -1}
+_STEPS = {ord("["): 1, ord("]"): -1, ord(","): 0}
+_LEFT_OUT = {
+    has_commas: bytes(set(range(256)) - set(b'"[]{}' + b"," * has_commas)) for has_commas in (False, True)
+}
 _BYTES_AT_ONCE = 64 * 1024
 """Between two such pieces of a large body other threads get their turn."""
 
@@ -158,23 +161,25 @@ def _read_unstorable(body: bytes) -> _Outside:
 
 def _refuse_depth(body: bytes) -> None:
     """Refused if the brackets of a valid body, outside of its texts, are nested deeper than 64."""
-    depth = 0
-    for brackets in list_brackets(body):
-        depths = list(accumulate(map(_STEPS.__getitem__, brackets), initial=depth))
+    for _, depths in follow_depth(body):
         if max(depths) > DEEPEST:
             raise Refused("too_deep")
-        depth = depths[-1]
 
 
-def list_brackets(body: bytes, beside: bytes = b"") -> Iterator[bytes]:
-    """The brackets outside of texts, square all, piece by piece; with the signs `beside` them."""
-    others = bytes(set(range(256)) - set(b'"[]{}' + beside))
-    plain = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(_ONE_KIND, others)
-    is_inside = 0
+def follow_depth(body: bytes, *, has_commas: bool = False) -> Iterator[tuple[bytes, list[int]]]:
+    """The brackets outside of texts, square all, piece by piece, and how deep each piece begins and goes on.
+
+    A depth stands beside the sign that it comes before; commas are signs too if they are wanted.
+    """
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(_ONE_KIND, _LEFT_OUT[has_commas])
+    is_inside = depth = 0
     for start in range(0, len(plain), _BYTES_AT_ONCE):
         parts = plain[start : start + _BYTES_AT_ONCE].split(b'"')
-        yield b"".join(parts[is_inside::2])
+        signs = b"".join(parts[is_inside::2])
         is_inside = (is_inside + len(parts) - 1) % 2
+        depths = list(accumulate(map(_STEPS.__getitem__, signs), initial=depth))
+        depth = depths[-1]
+        yield signs, depths
 
 
 def _refuse_duplicate_keys(body: bytes) -> None:

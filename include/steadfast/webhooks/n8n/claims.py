@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from steadfast.webhooks.envelope import IncomingEvent, read_event
-from steadfast.webhooks.judge import find_violations
+from steadfast.webhooks.envelope import IncomingEvent
 from steadfast.webhooks.n8n.unsent import UnsentItem, find_unsent
+from steadfast.webhooks.receiving.single import read_judged
 from steadfast.webhooks.refusals import Refused
 from steadfast.webhooks.sources import Source
 
@@ -60,9 +60,4 @@ def _read_item(source: Source, item: UnsentItem, now: datetime) -> IncomingEvent
     """What the receiver would not have taken is Refused here too."""
     if len(item.body) > source.max_bytes:
         raise Refused("too_large")
-    event = read_event(source, item.event_id, item.body)
-    if source.is_strict and event.is_text_ok:
-        violations = find_violations(event.event_type, event.schema_version, event.body, now)
-        if violations:
-            raise Refused("schema_violation", " ".join(violations))
-    return event
+    return read_judged(source, item.event_id, item.body, now.timestamp())

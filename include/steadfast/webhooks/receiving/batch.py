@@ -4,12 +4,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import accumulate
 from typing import Any
 
 import msgspec
 
-from steadfast.webhooks.envelope import IncomingEvent, complete_pairs, list_brackets
+from steadfast.webhooks.envelope import IncomingEvent, complete_pairs, follow_depth
 from steadfast.webhooks.inbox import ACCEPTED, DUPLICATE, Stored
 from steadfast.webhooks.receiving.single import is_refused_conflict, read_judged
 from steadfast.webhooks.refusals import Refused
@@ -29,7 +28,6 @@ MANY_COMMAS = 500_000
 """An array with fewer has so few items that finding them all takes no memory worth speaking of."""
 MOST_LINES = 10 * MOST_ITEMS
 _COMMA = ord(",")
-_STEPS = {ord("["): 1, ord("]"): -1, _COMMA: 0}
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -101,10 +99,8 @@ def _split_array(body: bytes) -> list[bytes]:
 
 def _refuse_many(body: bytes) -> None:
     """Refused if the array has so many items that finding them all would take too much memory."""
-    depth = count = 0
-    for signs in list_brackets(body, b","):
-        depths = list(accumulate(map(_STEPS.__getitem__, signs), initial=depth))
-        depth = depths[-1]
+    count = 0
+    for signs, depths in follow_depth(body, has_commas=True):
         count += sum(1 for sign, level in zip(signs, depths, strict=False) if sign == _COMMA and level == 1)
         if count >= MOST_ITEMS:
             raise Refused("too_many_items")

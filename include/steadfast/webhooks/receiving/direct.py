@@ -23,7 +23,7 @@ from steadfast.webhooks.receiving.answers import (
 from steadfast.webhooks.receiving.flush import Waiting
 from steadfast.webhooks.receiving.guarded_protocol import MOST_PIPELINED, GuardedProtocol
 from steadfast.webhooks.receiving.receiver import LARGE_BODY, Receiver
-from steadfast.webhooks.receiving.request import Headers, read_headers
+from steadfast.webhooks.receiving.request import read_headers
 from steadfast.webhooks.receiving.single import accept_single, admit_single, answer_single, read_judged
 from steadfast.webhooks.refusals import Refused, describe_refusal
 
@@ -138,7 +138,7 @@ class DirectAnswer:
         """Check the request and put its event into the queue, or refuse it."""
         service = self.receiver.service
         try:
-            headers: Headers = read_headers(
+            headers = read_headers(
                 {"headers": self.protocol.headers, "raw_path": self.protocol.url, "query_string": b""}
             )
             known = service.directory.find(entity, slug)
@@ -176,12 +176,10 @@ class DirectAnswer:
         self._finish(refused.refusal.status, content, PROBLEM_JSON, list_headers(refused))
 
     def _finish(self, status: int, content: bytes, media_type: bytes, extra: ExtraHeaders = ()) -> None:
-        seen, protocol = self.seen, self.protocol
+        protocol = self.protocol
         # The connection keeps this object until the next request, and need not keep the body.
         self.response_complete, self.event = True, None
-        self.receiver.service.traffic.count_request(
-            int(seen.now // 60), seen.source_id, seen.key_id, status, seen.events, seen.size
-        )
+        self.receiver.count(self.seen, status)
         if self.disconnected or protocol.transport.is_closing():
             return
         ending = b"" if self.keep_alive else b"connection: close\r\n"

@@ -90,6 +90,10 @@ class Receiver:
             await send_refusal(send, receive, refused, request_id, is_body_coming=is_body_coming)
         else:
             await send_answer(send, status, content, media_type)
+        self.count(seen, status)
+
+    def count(self, seen: Seen, status: int) -> None:
+        """Count an answer."""
         self.service.traffic.count_request(
             int(seen.now // 60), seen.source_id, seen.key_id, status, seen.events, seen.size
         )
